@@ -1,0 +1,56 @@
+# The commands that people and CI run. `make help` lists them.
+
+export AWS_EC2_METADATA_DISABLED := true
+
+GO    ?= go
+FLAGS ?=
+BIN   := bin
+TOOL  := $(GO) tool -modfile=hack/tools/go.mod
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+.PHONY: build
+build: ## build the programs into bin/
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/ ./cmd/...
+
+.PHONY: test
+test: ## unit tests, scripts and fuzz seeds; needs only Go
+	CGO_ENABLED=0 $(GO) test -shuffle=on $(FLAGS) ./...
+
+.PHONY: race
+race: ## the same under the race detector; needs gcc
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on $(FLAGS) ./...
+
+.PHONY: lint
+lint: ## formatting, go vet and staticcheck
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$bad" ]; then echo "gofmt wants to change:"; echo "$$bad"; exit 1; fi
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+
+.PHONY: cross
+cross: ## build and vet for macOS and Windows
+	@for os in darwin windows; do echo "$$os"; GOOS=$$os CGO_ENABLED=0 $(GO) build -o /dev/null ./... && GOOS=$$os CGO_ENABLED=0 $(GO) vet ./... || exit 1; done
+
+.PHONY: tidy
+tidy: ## check that go.mod and go.sum say what the code needs
+	$(GO) mod tidy -diff
+
+.PHONY: docs
+docs: ## write docs/cli.md and docs/codes.md from the commands and the codes
+	$(GO) run ./hack/docs docs
+
+.PHONY: bench
+bench: ## benchmarks; docs/benchmarks.md says what they show
+	$(GO) test -run '^$$' -bench . -benchmem $(FLAGS) ./...
+
+FUZZTIME ?= 20s
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME
+	@$(GO) list ./... | while read -r pkg; do \
+	  for target in $$($(GO) test -list '^Fuzz' "$$pkg" | grep '^Fuzz'); do \
+	    echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$pkg" || exit 1; \
+	  done; \
+	done

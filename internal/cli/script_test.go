@@ -1,0 +1,41 @@
+package cli_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/kubecred/kubecred/internal/cli"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"kubecred": func() { os.Exit(cli.Run(context.Background(), os.Args, cli.System())) },
+	})
+}
+
+func TestScripts(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
+		Setup: func(e *testscript.Env) error {
+			home := filepath.Join(e.WorkDir, "home")
+			e.Setenv("HOME", home)
+			e.Setenv("USERPROFILE", home)
+			e.Setenv("EXAMPLES", filepath.Join(root, "examples"))
+			e.Setenv("KUBECONFIG", "")
+			e.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+			e.Setenv("TZ", "UTC")
+			return os.MkdirAll(home, 0o700)
+		},
+	})
+}

@@ -1,0 +1,148 @@
+// Package fence keeps the imports of the project pointing one way: values at the
+// bottom, mechanisms above them, the command line on top. The rules are the rooms
+// of ARCHITECTURE.md.
+package fence
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/kubecred/kubecred"
+
+// room says what a package of the project may import besides the standard
+// library. own lists packages of the project, others modules from outside; an
+// entry covers the packages below it.
+type room struct {
+	own, others []string
+}
+
+// rooms has a rule for every package with code that ships. A package without a
+// rule fails the test, so that a new one is placed by decision.
+var rooms = map[string]room{
+	"finding":         {},
+	"internal/report": {own: []string{"finding"}},
+	"internal/cli":    {own: []string{"*"}, others: []string{"*"}},
+	"cmd/kubecred":    {own: []string{"internal/cli"}},
+	"hack/docs":       {own: []string{"internal/cli", "finding"}, others: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"}},
+}
+
+// onlyIn names outside modules that one package keeps to itself.
+var onlyIn = map[string][]string{
+	"k8s.io/client-go":       {"internal/cluster"},
+	"github.com/spf13/cobra": {"internal/cli", "hack/docs"},
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	root := filepath.Join("..", "..")
+	seen := map[string]bool{}
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(root, name)
+		rel = filepath.ToSlash(rel)
+		if d.IsDir() {
+			base := d.Name()
+			if rel != "." && (strings.HasPrefix(base, ".") || base == "testdata" || rel == "conformance" || rel == "hack/tools") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		pkg := path.Dir(rel)
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		rule, ok := rooms[pkg]
+		if !ok {
+			t.Errorf("%s: package %s has no rule: add it to rooms in this test, and to ARCHITECTURE.md", rel, pkg)
+			return nil
+		}
+		seen[pkg] = true
+		for _, spec := range file.Imports {
+			imported, _ := strconv.Unquote(spec.Path.Value)
+			if why := refuse(pkg, rule, imported); why != "" {
+				t.Errorf("%s imports %s: %s", rel, imported, why)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range rooms {
+		if !seen[pkg] {
+			t.Errorf("rooms has a rule for %s, which has no code", pkg)
+		}
+	}
+}
+
+// refuse says why pkg may not import imported, or "" where it may.
+func refuse(pkg string, rule room, imported string) string {
+	if own, ok := strings.CutPrefix(imported, module+"/"); ok {
+		if allows(rule.own, own) {
+			return ""
+		}
+		return "this room may import of the project only " + list(rule.own)
+	}
+	if first, _, _ := strings.Cut(imported, "/"); !strings.Contains(first, ".") {
+		return "" // the standard library
+	}
+	for mod, homes := range onlyIn {
+		if (imported == mod || strings.HasPrefix(imported, mod+"/")) && !slices.Contains(homes, pkg) {
+			return "only " + list(homes) + " may"
+		}
+	}
+	if allows(rule.others, imported) {
+		return ""
+	}
+	return "this room may import from outside only " + list(rule.others)
+}
+
+func allows(list []string, imported string) bool {
+	for _, entry := range list {
+		if entry == "*" || imported == entry || strings.HasPrefix(imported, entry+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func list(s []string) string {
+	if len(s) == 0 {
+		return "nothing"
+	}
+	return strings.Join(s, ", ")
+}
+
+func TestRefuse(t *testing.T) {
+	tests := []struct {
+		pkg, imported, want string
+		rule                room
+	}{
+		{"finding", "fmt", "", room{}},
+		{"finding", "net/http", "", room{}},
+		{"finding", module + "/internal/cli", "this room may import of the project only nothing", room{}},
+		{"finding", "github.com/x/y", "this room may import from outside only nothing", room{}},
+		{"kubeconfig", module + "/finding", "", room{own: []string{"finding"}}},
+		{"kubeconfig", module + "/findings", "this room may import of the project only finding", room{own: []string{"finding"}}},
+		{"authenticator", "k8s.io/client-go/rest", "only internal/cluster may", room{others: []string{"*"}}},
+		{"internal/cluster", "k8s.io/client-go/rest", "", room{others: []string{"k8s.io"}}},
+	}
+	for _, tt := range tests {
+		if got := refuse(tt.pkg, tt.rule, tt.imported); got != tt.want {
+			t.Errorf("refuse(%s, %s) = %q, want %q", tt.pkg, tt.imported, got, tt.want)
+		}
+	}
+}
