@@ -31,6 +31,7 @@ var rooms = map[string]room{
 	"internal/report": {own: []string{"finding"}},
 	"internal/cli":    {own: []string{"*"}, others: []string{"*"}},
 	"cmd/kubecred":    {own: []string{"internal/cli"}},
+	"hack/bench":      {},
 	"hack/docs":       {own: []string{"internal/cli", "finding"}, others: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"}},
 }
 
