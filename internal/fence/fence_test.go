@@ -34,6 +34,7 @@ var rooms = map[string]room{
 	"cmd/kubecred":     {own: []string{"internal/cli"}},
 	"hack/bench":       {},
 	"hack/docs":        {own: []string{"internal/cli", "finding"}, others: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"}},
+	"credapi":          {},
 }
 
 // onlyIn names outside modules that one package keeps to itself.
