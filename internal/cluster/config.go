@@ -170,6 +170,8 @@ func (l limitBodies) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+var errTooLarge = fmt.Errorf("the answer of the API server is larger than %d MiB", maxBody>>20)
+
 type limitedBody struct {
 	io.ReadCloser
 	left int64
@@ -182,7 +184,7 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 		if n, err := b.ReadCloser.Read(one[:]); n == 0 {
 			return 0, err
 		}
-		return 0, fmt.Errorf("the answer of the API server is larger than %d MiB", maxBody>>20)
+		return 0, errTooLarge
 	}
 	if int64(len(p)) > b.left {
 		p = p[:b.left]
