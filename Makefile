@@ -30,6 +30,21 @@ lint: ## formatting, go vet and staticcheck
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
 
+.PHONY: e2e-deps
+e2e-deps: ## install what `make e2e` needs for its node (Debian packages, as root)
+	@hack/e2e-deps
+
+# With CI=true a test that cannot run here is a failure.
+NOSKIPS = $(if $(filter true,$(CI)),-no-skips)
+.PHONY: e2e
+e2e: ## end-to-end tests on a real control plane and node; docs/lab.md
+	@cd conformance && export CGO_ENABLED=0 && $(GO) vet ./... && $(GO) build -o bin/counted ./cmd/counted && \
+	  bin/counted $(NOSKIPS) -count=1 -timeout 40m $(FLAGS) ./...
+
+.PHONY: lab
+lab: ## start a cluster with planted incidents, for people; docs/lab.md
+	@cd conformance && CGO_ENABLED=0 $(GO) build -o bin/lab ./cmd/lab && exec bin/lab up
+
 .PHONY: cross
 cross: ## build and vet for macOS and Windows
 	@for os in darwin windows; do echo "$$os"; GOOS=$$os CGO_ENABLED=0 $(GO) build -o /dev/null ./... && GOOS=$$os CGO_ENABLED=0 $(GO) vet ./... || exit 1; done

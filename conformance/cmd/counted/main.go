@@ -1,0 +1,193 @@
+// Counted runs go test and says at the end, on a line of its own, how many tests
+// passed, failed and were skipped:
+//
+//	counted [-no-skips] [GO TEST ARGS...] PACKAGES...
+//
+// A test with subtests is counted by its subtests. Output of tests that pass is
+// left out. With -no-skips a skipped test is a failed one. The exit status is 1
+// where anything failed.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	noSkips := len(args) > 0 && args[0] == "-no-skips"
+	if noSkips {
+		args = args[1:]
+	}
+	// A Ctrl-C reaches go test by itself; this process stays to count.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	signal.Ignore(os.Interrupt)
+	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json"}, args...)...)
+	cmd.Stderr = os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 30 * time.Second
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "counted:", err)
+		return 1
+	}
+	c := newCounter(os.Stdout, noSkips)
+	c.read(out)
+	err = cmd.Wait()
+	if err != nil && c.failed == 0 {
+		c.failed++ // ended before a test could say so
+		fmt.Fprintln(os.Stdout, "FAIL  go test:", err)
+	}
+	fmt.Fprintf(os.Stdout, "%d passed, %d failed, %d skipped\n", c.passed, c.failed, c.skipped)
+	if c.failed > 0 {
+		return 1
+	}
+	return 0
+}
+
+// event is a line of `go test -json` (cmd/test2json).
+type event struct {
+	Action, Package, Test, Output, ImportPath string
+	Elapsed                                   float64
+}
+
+type counter struct {
+	w                       io.Writer
+	noSkips                 bool
+	passed, failed, skipped int
+	output                  map[string][]string // what a running test has said
+	parents                 map[string]bool     // tests that have subtests
+	failedIn                map[string]bool     // packages with a failed test
+	failures                []string            // tests that failed
+}
+
+func newCounter(w io.Writer, noSkips bool) *counter {
+	return &counter{w: w, noSkips: noSkips, output: map[string][]string{}, parents: map[string]bool{}, failedIn: map[string]bool{}}
+}
+
+func (c *counter) read(r io.Reader) {
+	br := bufio.NewReader(r)
+	for {
+		line, err := br.ReadString('\n')
+		if line != "" {
+			var e event
+			if json.Unmarshal([]byte(line), &e) == nil {
+				c.event(e)
+			} else {
+				fmt.Fprint(c.w, line)
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (c *counter) event(e event) {
+	key := e.Package + " " + e.Test
+	switch e.Action {
+	case "build-output":
+		fmt.Fprint(c.w, e.Output)
+	case "output":
+		if e.Test == "" {
+			if !noise(e.Output) {
+				fmt.Fprint(c.w, e.Output) // TestMain's, as it comes
+			}
+			return
+		}
+		c.output[key] = append(c.output[key], e.Output)
+	case "run":
+		if i := strings.LastIndexByte(e.Test, '/'); i > 0 {
+			c.parents[e.Package+" "+e.Test[:i]] = true
+		}
+	case "pass", "fail", "skip":
+		c.ended(e, key)
+	}
+}
+
+func (c *counter) ended(e event, key string) {
+	said := c.output[key]
+	delete(c.output, key)
+	if e.Test == "" {
+		// A package fails with its tests; alone where it was not built, or
+		// stopped before a test ran.
+		if e.Action == "fail" && !c.failedIn[e.Package] {
+			c.failed++
+			fmt.Fprintf(c.w, "FAIL  %s\n", e.Package)
+			for k, lines := range c.output { // of the test that was running then
+				if strings.HasPrefix(k, e.Package+" ") {
+					c.print(lines)
+				}
+			}
+		}
+		return
+	}
+	name := path.Base(e.Package) + "." + e.Test
+	action := e.Action
+	if action == "skip" && c.noSkips {
+		action = "fail"
+		said = append(said, "    skipped, and here nothing may be\n")
+	}
+	if c.parents[key] && (action != "fail" || c.failedBelow(key)) {
+		c.print(said)
+		return
+	}
+	switch action {
+	case "pass":
+		c.passed++
+		fmt.Fprintf(c.w, "ok    %s  %.1f s\n", name, e.Elapsed)
+	case "fail":
+		c.failed++
+		c.failedIn[e.Package] = true
+		c.failures = append(c.failures, key)
+		fmt.Fprintf(c.w, "FAIL  %s  %.1f s\n", name, e.Elapsed)
+		c.print(said)
+	case "skip":
+		c.skipped++
+		fmt.Fprintf(c.w, "skip  %s\n", name)
+		c.print(said)
+	}
+}
+
+// failedBelow tells whether a subtest of the test failed, and was counted.
+func (c *counter) failedBelow(key string) bool {
+	return slices.ContainsFunc(c.failures, func(f string) bool { return strings.HasPrefix(f, key+"/") })
+}
+
+func (c *counter) print(lines []string) {
+	for _, line := range lines {
+		if !noise(line) {
+			fmt.Fprint(c.w, line)
+		}
+	}
+}
+
+// noise tells whether a line of go test says only what the counter says itself.
+func noise(line string) bool {
+	line = strings.TrimSpace(line)
+	if line == "" || line == "PASS" || line == "FAIL" {
+		return true
+	}
+	for _, prefix := range []string{"=== RUN", "=== PAUSE", "=== CONT", "=== NAME", "--- PASS", "--- FAIL", "--- SKIP", "ok  \t", "FAIL\t", "?   \t"} {
+		if strings.HasPrefix(line, prefix) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,126 @@
+//go:build unix
+
+// Lab runs a real Kubernetes control plane on this machine for people who want
+// to see what happens to a credential.
+//
+//	lab up [-port N]      start one and keep it until Ctrl-C
+//	lab status            say which labs run on this machine, and what dead ones left
+//	lab down [ID]         stop them, or that one
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/kubecred/kubecred/conformance/lab"
+)
+
+const usage = `usage: lab up [-port N] | status | down [ID]
+
+  up       start a control plane and keep it until Ctrl-C
+  status   list the labs of this machine, and what killed ones left behind
+  down     stop every lab, or the one with this ID
+`
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if len(args) == 0 {
+		fmt.Fprint(os.Stderr, usage)
+		return 2
+	}
+	var err error
+	switch args[0] {
+	case "up":
+		err = up(ctx, args[1:])
+	case "status":
+		err = status(os.Stdout)
+	case "down":
+		err = down(ctx, args[1:])
+	case "help", "-h", "--help":
+		fmt.Print(usage)
+	default:
+		fmt.Fprintf(os.Stderr, "lab: unknown command %q\n%s", args[0], usage)
+		return 2
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func up(ctx context.Context, args []string) (err error) {
+	flags := flag.NewFlagSet("lab up", flag.ContinueOnError)
+	port := flags.Int("port", 0, "port of the API server; 0 takes a free one")
+	if err := flags.Parse(args); err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	l, err := lab.Start(ctx, lab.Options{Log: os.Stderr, Port: *port})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closing := l.Close(); err == nil {
+			err = closing
+		}
+	}()
+	fmt.Printf("\nexport KUBECONFIG=%s\naudit log: %s\n\nCtrl-C ends it.\n", l.AdminKubeconfig, l.AuditLog)
+	<-ctx.Done()
+	fmt.Fprintln(os.Stderr, "\nlab: stopping")
+	return nil
+}
+
+func status(w io.Writer) error {
+	records, err := lab.List()
+	if err != nil {
+		return err
+	}
+	if len(records) == 0 {
+		fmt.Fprintln(w, "no lab")
+	}
+	for _, r := range records {
+		state := fmt.Sprintf("running since %s, process %d", r.Started.Format(time.DateTime), r.PID)
+		if !r.Alive {
+			state = "was killed; lab down removes what is left"
+		}
+		fmt.Fprintf(w, "%s  %s\n  server      %s\n  kubeconfig  %s\n  audit log   %s\n", r.ID, state, r.URL, r.Kubeconfig, r.AuditLog)
+	}
+	return nil
+}
+
+func down(ctx context.Context, ids []string) error {
+	records, err := lab.List()
+	if err != nil {
+		return err
+	}
+	found := 0
+	for _, r := range records {
+		if len(ids) > 0 && r.ID != ids[0] {
+			continue
+		}
+		found++
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		err := r.Stop(ctx)
+		cancel()
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s is down\n", r.ID)
+	}
+	if found == 0 && len(ids) > 0 {
+		return fmt.Errorf("lab: no lab %s; lab status lists them", ids[0])
+	}
+	if found == 0 {
+		fmt.Println("no lab")
+	}
+	return nil
+}
