@@ -35,6 +35,7 @@ var rooms = map[string]room{
 	"hack/bench":       {},
 	"hack/docs":        {own: []string{"internal/cli", "finding"}, others: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"}},
 	"credapi":          {},
+	"ekstoken":         {},
 }
 
 // onlyIn names outside modules that one package keeps to itself.

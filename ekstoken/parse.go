@@ -1,0 +1,251 @@
+package ekstoken
+
+import (
+	"encoding/base64"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Token is a token's content.
+type Token struct {
+	// Endpoint is the STS host with its region and partition.
+	Endpoint Endpoint
+	// AccessKeyID is the public half of the key that signed.
+	AccessKeyID string
+	// Scope is the credential's: its date, region, service and terminator.
+	Scope Scope
+	// Date is when it was signed, Expires its X-Amz-Expires in seconds, which
+	// STS does not look at.
+	Date    time.Time
+	Expires int
+	// SignedHeaders are the headers under the signature; ClusterHeader and host
+	// are always among them.
+	SignedHeaders []string
+	// HasSessionToken tells temporary credentials from long-lived ones.
+	HasSessionToken bool
+	// URL is the whole presigned URL, a secret.
+	URL string
+}
+
+// Scope is the part of X-Amz-Credential after the access key id.
+type Scope struct {
+	Date       string // YYYYMMDD
+	Region     string
+	Service    string
+	Terminator string
+}
+
+// String names the token without its secrets.
+func (t Token) String() string {
+	return "EKS token of " + t.AccessKeyID + " for " + t.Endpoint.Host + ", signed " + t.Date.Format(time.RFC3339)
+}
+
+// GoString is String, so that no format prints the URL.
+func (t Token) GoString() string { return t.String() }
+
+// ExpiresAt is when STS stops taking the token.
+func (t Token) ExpiresAt() time.Time { return t.Date.Add(Life) }
+
+// CheckTime returns a *TimeError where the token is too old at now, or dated
+// more than MaxSkew ahead of it.
+func (t Token) CheckTime(now time.Time) error {
+	if now.After(t.ExpiresAt()) {
+		return &TimeError{Expired: true, By: now.Sub(t.ExpiresAt())}
+	}
+	if t.Date.After(now.Add(MaxSkew)) {
+		return &TimeError{By: t.Date.Sub(now)}
+	}
+	return nil
+}
+
+// parameters are the only ones a token may have, in lower case; the value says
+// whether it must be there.
+var parameters = map[string]bool{
+	"action": true, "version": true, "x-amz-algorithm": true, "x-amz-credential": true,
+	"x-amz-date": true, "x-amz-expires": true, "x-amz-security-token": false,
+	"x-amz-signature": true, "x-amz-signedheaders": true,
+}
+
+// Parse reads a token and makes every check that needs neither clock nor
+// network. extra are endpoints that are allowed beside AWS's table. The error is
+// a [*FormatError].
+func Parse(token string, extra ...Endpoint) (Token, error) {
+	var t Token
+	raw, err := decode(token)
+	if err != nil {
+		return t, err
+	}
+	query, err := t.readURL(raw, extra)
+	if err != nil {
+		return Token{}, err
+	}
+	if err := t.readQuery(query); err != nil {
+		return Token{}, err
+	}
+	return t, nil
+}
+
+func decode(token string) (string, error) {
+	if len(token) > MaxLen {
+		return "", formatError(TooLong, "%d bytes, more than %d", len(token), MaxLen)
+	}
+	encoded, ok := strings.CutPrefix(token, Prefix)
+	if !ok {
+		return "", formatError(NoPrefix, "it does not begin with %s", Prefix)
+	}
+	// The decoder would pass over line breaks.
+	if strings.ContainsAny(encoded, "\r\n") {
+		return "", formatError(BadBase64, "a line break inside")
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	if err != nil {
+		return "", formatError(BadBase64, "what follows the prefix is not raw URL base64 (no padding, - and _)")
+	}
+	return string(raw), nil
+}
+
+func (t *Token) readURL(raw string, extra []Endpoint) (url.Values, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return nil, formatError(BadURL, "it holds no URL") // the error would show it
+	case u.Scheme != "https":
+		return nil, formatError(BadScheme, "its URL has the scheme %.20q, want https", u.Scheme)
+	case u.User != nil:
+		return nil, formatError(HasUserInfo, "its URL has a user name")
+	case strings.Contains(raw, "#"):
+		return nil, formatError(HasFragment, "its URL has a fragment")
+	case u.Path != "/" || u.RawPath != "" || u.Opaque != "":
+		return nil, formatError(BadPath, "its URL has another path than /")
+	}
+	known := false
+	for _, e := range extra {
+		if e.Host == u.Host && e.Host != "" {
+			t.Endpoint, known = e, true
+		}
+	}
+	if !known {
+		if t.Endpoint, known = LookupHost(u.Host); !known {
+			return nil, formatError(BadHost, "its URL's host %.80q is no known endpoint of STS", u.Host)
+		}
+	}
+	t.URL = raw
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, formatError(BadQuery, "its URL has a malformed query")
+	}
+	lower := url.Values{}
+	for name, values := range query {
+		key := strings.ToLower(name)
+		if _, ok := parameters[key]; !ok {
+			return nil, formatError(UnknownParameter, "its URL has the parameter %.40q, which no token has", name)
+		}
+		lower[key] = append(lower[key], values...)
+	}
+	for key, values := range lower {
+		if len(values) != 1 {
+			return nil, formatError(DuplicateParameter, "its URL has the parameter %s %d times", key, len(values))
+		}
+	}
+	return lower, nil
+}
+
+func (t *Token) readQuery(query url.Values) error {
+	for _, name := range requiredParameters() {
+		if query.Get(name) == "" {
+			return formatError(MissingParameter, "its URL has no parameter %s", name)
+		}
+	}
+	signature := query.Get("x-amz-signature")
+	switch {
+	case query.Get("action") != "GetCallerIdentity":
+		return formatError(BadAction, "its action is %.40q, want GetCallerIdentity", query.Get("action"))
+	case query.Get("version") != apiVersion:
+		return formatError(BadVersion, "its API version is %.20q, want %s", query.Get("version"), apiVersion)
+	case query.Get("x-amz-algorithm") != algorithm:
+		return formatError(BadAlgorithm, "its algorithm is %.40q, want %s", query.Get("x-amz-algorithm"), algorithm)
+	case len(signature) != 64 || strings.Trim(signature, "0123456789abcdef") != "":
+		return formatError(BadSignature, "its signature is not 64 hexadecimal digits")
+	}
+	t.SignedHeaders = strings.Split(query.Get("x-amz-signedheaders"), ";")
+	for _, want := range []string{ClusterHeader, "host"} {
+		if !slices.Contains(t.SignedHeaders, want) {
+			return formatError(ClusterNotSigned, "its signature does not cover the header %s", want)
+		}
+	}
+	expires := query.Get("x-amz-expires")
+	n, err := strconv.Atoi(expires)
+	if err != nil || strings.Trim(expires, "0123456789") != "" || n > int(Life/time.Second) {
+		return formatError(BadExpires, "its X-Amz-Expires is %.20q, want 0 to 900", expires)
+	}
+	t.Expires = n
+	date := query.Get("x-amz-date")
+	if t.Date, err = time.Parse(dateFormat, date); err != nil || len(date) != len(dateFormat) {
+		return formatError(BadDate, "its X-Amz-Date is %.20q, want one such as 20261122T041300Z", date)
+	}
+	t.HasSessionToken = query.Get("x-amz-security-token") != ""
+	return t.readCredential(query.Get("x-amz-credential"), date)
+}
+
+func requiredParameters() []string {
+	var names []string
+	for name, required := range parameters {
+		if required {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (t *Token) readCredential(credential, date string) error {
+	parts := strings.Split(credential, "/")
+	if len(parts) != 5 {
+		return formatError(BadScope, "its X-Amz-Credential has %d parts, want key/date/region/sts/aws4_request", len(parts))
+	}
+	t.AccessKeyID = parts[0]
+	t.Scope = Scope{Date: parts[1], Region: parts[2], Service: parts[3], Terminator: parts[4]}
+	bad := func(r rune) bool {
+		return !(r == '_' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z')
+	}
+	switch {
+	case t.AccessKeyID == "" || len(t.AccessKeyID) > 128 || strings.ContainsFunc(t.AccessKeyID, bad):
+		return formatError(BadScope, "its X-Amz-Credential has no access key id")
+	case t.Scope.Date != date[:8]:
+		return formatError(BadScope, "its credential is scoped to the day %.10q, and its X-Amz-Date to %s", t.Scope.Date, date[:8])
+	case t.Scope.Region != t.Endpoint.Region:
+		return formatError(BadScope, "its credential is scoped to the region %.40q, and %s wants %s", t.Scope.Region, t.Endpoint.Host, t.Endpoint.Region)
+	case t.Scope.Service != service:
+		return formatError(BadScope, "its credential is scoped to the service %.20q, want %s", t.Scope.Service, service)
+	case t.Scope.Terminator != terminator:
+		return formatError(BadScope, "its credential's scope ends in %.20q, want %s", t.Scope.Terminator, terminator)
+	}
+	return nil
+}
+
+// SignedAt returns the X-Amz-Date of a token that need not pass [Parse]: of any
+// host, and with any parameters. It is what a cache wants to know, which hands
+// on tokens and calls nobody.
+func SignedAt(token string) (time.Time, bool) {
+	encoded, ok := strings.CutPrefix(token, Prefix)
+	if !ok || len(token) > MaxLen {
+		return time.Time{}, false
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(encoded, "="))
+	if err != nil {
+		return time.Time{}, false
+	}
+	_, query, _ := strings.Cut(string(raw), "?")
+	for param := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(param, "=")
+		if !strings.EqualFold(name, "X-Amz-Date") {
+			continue
+		}
+		t, err := time.Parse(dateFormat, value)
+		return t, err == nil
+	}
+	return time.Time{}, false
+}
