@@ -28,6 +28,7 @@ type format struct {
 var formats = []format{
 	{"text", func(w io.Writer, o Options) finding.Handler { return text{w, o} }},
 	{"json", func(w io.Writer, _ Options) finding.Handler { return jsonFormat{w} }},
+	{"html", func(w io.Writer, _ Options) finding.Handler { return html{w} }},
 }
 
 // Names lists the formats.
