@@ -114,6 +114,7 @@ service account tokens of pods.`,
 	root.AddCommand(
 		a.doctorCommand(),
 		a.explainCommand(),
+		a.imageCommand(),
 		a.versionCommand(),
 	)
 	return root

@@ -1,0 +1,21 @@
+package imagecred
+
+import (
+	"regexp"
+	"strconv"
+)
+
+// quote puts a piece of somebody's file between quotes, shortened and on one line.
+func quote(s string) string {
+	const limit = 120
+	if r := []rune(s); len(r) > limit {
+		s = string(r[:limit]) + "..."
+	}
+	return strconv.Quote(s)
+}
+
+// userinfo finds a user and password in front of a host.
+var userinfo = regexp.MustCompile(`((?:^|[\s"'/]))[^\s"'/@:]*:[^\s"'/@]+@`)
+
+// secretKey finds the fields whose values may be secrets.
+var secretKey = regexp.MustCompile(`\b(args|env|value)\b["']?\s*:`)

@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubecred/kubecred/imagecred"
+)
+
+type imageExplainOptions struct {
+	imageSource
+	format string
+}
+
+func (a *app) imageExplainCommand() *cobra.Command {
+	var o imageExplainOptions
+	cmd := &cobra.Command{
+		Use:   "explain IMAGE...",
+		Short: "Say which providers the kubelet asks about an image, and why not the others",
+		Long: `Normalises each image as the kubelet does and compares it with every pattern of
+the config. IMAGE may be - for one image a line on stdin. Nothing is run.`,
+		Example: `  kubecred image explain --config config.yaml 123456789012.dkr.ecr.us-east-1.amazonaws.com/app:1
+  kubectl get pods -A -o jsonpath='{range .items[*].spec.containers[*]}{.image}{"\n"}{end}' |
+    kubecred image explain --config config.yaml -o json -`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.imageExplain(cmd.Context(), &o, args) },
+	}
+	o.imageSource.register(cmd)
+	cmd.Flags().StringVarP(&o.format, "output", "o", "text", "format: text, json (one object a line)")
+	must(cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp)))
+	return cmd
+}
+
+func (a *app) imageExplain(ctx context.Context, o *imageExplainOptions, images []string) error {
+	if o.format != "text" && o.format != "json" {
+		return fmt.Errorf("-o %q: use one of text, json", o.format)
+	}
+	version, err := o.kubernetesVersion()
+	if err != nil {
+		return err
+	}
+	if len(o.configs) == 0 {
+		return errors.New("no config: give --config PATH, the file or directory of the kubelet's --image-credential-provider-config")
+	}
+	configs, err := a.loadImageConfigs(ctx, o.configs, version)
+	if err != nil {
+		return err
+	}
+	refused := false
+	for _, c := range configs {
+		if len(c.Problems) > 0 {
+			refused = true
+			fmt.Fprintf(a.Stderr, "kubecred: %s: a kubelet does not start with this config: %s (kubecred image lint says more)\n", c.Path, oneLine(problemLine(c)))
+		}
+	}
+	out := bufio.NewWriterSize(a.Stdout, 1<<16)
+	e := newExplainer(configs, out)
+	show := e.text
+	if o.format == "json" {
+		show = e.json
+	}
+	bad := 0
+	one := func(image string) error {
+		ref, err := imagecred.ParseImage(image)
+		if err != nil {
+			bad++
+			fmt.Fprintf(a.Stderr, "kubecred: %s; the kubelet says InvalidImageName\n", oneLine(err.Error()))
+			return nil
+		}
+		return show(ref)
+	}
+	if err := a.eachImage(ctx, images, one); err != nil {
+		return err
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	switch {
+	case bad > 0:
+		return exitError(exitFailed)
+	case refused:
+		return exitError(exitFindings)
+	}
+	return nil
+}
+
+// problemLine is the first of a config's problems, in a line.
+func problemLine(c *imagecred.Config) string {
+	p := c.Problems[0]
+	s := p.Subject + ": " + p.Message
+	if p.Where.Line > 0 {
+		s = fmt.Sprintf("line %d: %s", p.Where.Line, s)
+	}
+	if more := len(c.Problems) - 1; more > 0 {
+		s += fmt.Sprintf(", and %d more", more)
+	}
+	return s
+}
+
+// eachImage calls f for each image named, and for - for each line of stdin.
+func (a *app) eachImage(ctx context.Context, images []string, f func(string) error) error {
+	for _, image := range images {
+		if image != "-" {
+			if err := f(image); err != nil {
+				return err
+			}
+			continue
+		}
+		in := bufio.NewReaderSize(a.Stdin, 1<<16)
+		for {
+			line, err := in.ReadSlice('\n')
+			if errors.Is(err, bufio.ErrBufferFull) {
+				return errors.New("stdin: a line of more than 64 KiB is no image")
+			}
+			if err != nil && !errors.Is(err, io.EOF) {
+				return fmt.Errorf("reading stdin: %w", err)
+			}
+			if text := strings.TrimSpace(string(line)); text != "" && !strings.HasPrefix(text, "#") {
+				if err := f(text); err != nil {
+					return err
+				}
+			}
+			if err != nil {
+				break
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
