@@ -115,6 +115,7 @@ service account tokens of pods.`,
 		a.doctorCommand(),
 		a.explainCommand(),
 		a.imageCommand(),
+		a.tokensCommand(),
 		a.versionCommand(),
 	)
 	return root

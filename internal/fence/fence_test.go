@@ -37,6 +37,8 @@ var rooms = map[string]room{
 	"credapi":          {},
 	"ekstoken":         {},
 	"imagecred":        {own: []string{"finding"}, others: []string{"go.yaml.in/yaml/v3", "sigs.k8s.io/yaml", "sigs.k8s.io/json", "github.com/distribution/reference"}},
+	"auditlog":         {others: []string{"github.com/klauspost/compress"}},
+	"satoken":          {own: []string{"auditlog"}},
 }
 
 // onlyIn names outside modules that one package keeps to itself.

@@ -147,6 +147,10 @@ func (t text) path(p string) string {
 	return p
 }
 
+// Clean is for those who print lines of their own: it keeps what comes out of
+// somebody's file on one line and without control characters.
+func Clean(s string) string { return clean(s) }
+
 // clean keeps what comes out of somebody's file on one line and without
 // control characters, so that an input cannot move the cursor or fake a line.
 func clean(s string) string {

@@ -1,0 +1,132 @@
+// Package auditlog reads Kubernetes audit logs, however they were stored, and
+// hands on the few facts of each event that a check of credentials needs.
+//
+// [Scan] takes sources (files, directories, streams), undoes compression and
+// envelopes by looking at the bytes, never at names, and calls a sink with
+// batches of events. It walks every event's JSON once, without building it in
+// memory, so that a mark counts only where the API server writes it: in the
+// event's own annotations, not in the text of a request. Lines that are cut or
+// corrupt are counted, not fatal; memory is bounded whatever the input holds.
+//
+// The format is audit.k8s.io/v1 (k8s.io/apiserver pkg/apis/audit/v1/types.go).
+package auditlog
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+)
+
+// Event is what is kept of one audit event. The byte slices point into a
+// buffer that is used again: a sink copies what it keeps.
+type Event struct {
+	AuditID []byte
+	// Stage is RequestReceived, ResponseStarted, ResponseComplete or Panic.
+	Stage []byte
+	// Time is requestReceivedTimestamp, the same at every stage of a request.
+	Time time.Time
+	// Code is the HTTP status, 0 at stage RequestReceived.
+	Code int
+	// Username is empty where authentication failed.
+	Username     []byte
+	CredentialID []byte // "JTI=..." or "X509SHA256=...", from 1.30 on by default
+	PodName      []byte
+	PodUID       []byte
+	NodeName     []byte
+	UserAgent    []byte
+	// SourceIP is the first address, which is what the caller claims.
+	SourceIP []byte
+	// Mark is the annotation authentication.k8s.io/stale-token, as it stands.
+	Mark []byte
+}
+
+// Mark is a stale-token annotation, taken apart.
+type Mark struct {
+	// Subject is the token's user, "system:serviceaccount:NS:NAME".
+	Subject []byte
+	// Seconds says how long ago the token's intended end (warnafter) was.
+	Seconds int64
+}
+
+// The annotation's text is made in k8s.io/kubernetes pkg/serviceaccount/claims.go.
+var (
+	markPrefix = []byte("subject: ")
+	markMiddle = []byte(", seconds after warning threshold: ")
+)
+
+// maxMarkSeconds is ten years, far beyond what any API server grants.
+const maxMarkSeconds = 10 * 366 * 24 * 3600
+
+// ParseMark takes the text of a stale-token annotation apart. It reports false
+// for anything that the API server would not have written.
+func ParseMark(text []byte) (Mark, bool) {
+	rest, ok := bytes.CutPrefix(text, markPrefix)
+	if !ok {
+		return Mark{}, false
+	}
+	i := bytes.LastIndex(rest, markMiddle)
+	if i <= 0 {
+		return Mark{}, false
+	}
+	digits := rest[i+len(markMiddle):]
+	if len(digits) == 0 || len(digits) > 10 || digits[0] == '+' || digits[0] == '-' {
+		return Mark{}, false
+	}
+	s, err := strconv.ParseInt(string(digits), 10, 64)
+	if err != nil || s > maxMarkSeconds {
+		return Mark{}, false
+	}
+	return Mark{Subject: rest[:i], Seconds: s}, true
+}
+
+// parseTime reads the RFC 3339 times of audit events. The common form, UTC
+// with a fraction, is read without the time package's general parser.
+func parseTime(b []byte) (time.Time, bool) {
+	if len(b) < 20 || b[4] != '-' || b[7] != '-' || b[10] != 'T' || b[13] != ':' || b[16] != ':' || b[len(b)-1] != 'Z' {
+		t, err := time.Parse(time.RFC3339Nano, string(b))
+		return t.UTC(), err == nil && validYear(t)
+	}
+	year, ok1 := digits(b[0:4])
+	month, ok2 := digits(b[5:7])
+	day, ok3 := digits(b[8:10])
+	hour, ok4 := digits(b[11:13])
+	minute, ok5 := digits(b[14:16])
+	second, ok6 := digits(b[17:19])
+	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6) ||
+		month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60 {
+		return time.Time{}, false
+	}
+	nano := 0
+	if b[19] == '.' {
+		frac := b[20 : len(b)-1]
+		if len(frac) == 0 || len(frac) > 9 {
+			return time.Time{}, false
+		}
+		n, ok := digits(frac)
+		if !ok {
+			return time.Time{}, false
+		}
+		for range 9 - len(frac) {
+			n *= 10
+		}
+		nano = n
+	} else if len(b) != 20 {
+		return time.Time{}, false
+	}
+	t := time.Date(year, time.Month(month), day, hour, minute, second, nano, time.UTC)
+	return t, validYear(t)
+}
+
+// validYear keeps times within what JSON and Unix nanoseconds can carry.
+func validYear(t time.Time) bool { return t.Year() >= 1970 && t.Year() < 2200 }
+
+func digits(b []byte) (int, bool) {
+	n := 0
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n, true
+}

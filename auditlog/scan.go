@@ -1,0 +1,275 @@
+package auditlog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options bound and steer a scan. The zero value is usable.
+type Options struct {
+	// Workers is how many streams are read, and how many blocks decoded, at the
+	// same time; 0 means one per processor.
+	Workers int
+	// MarksOnly asks only for events with a stale-token mark or a 401, at full
+	// speed. Other lines are counted as Skipped and not decoded.
+	MarksOnly bool
+	// Done, if set, is raised by the bytes read from files and streams, before
+	// they are unpacked.
+	Done *atomic.Int64
+}
+
+// Stats says what was met in one stream.
+type Stats struct {
+	Name string
+	// Bytes of text, after unpacking.
+	Bytes int64
+	// Events decoded, JSON objects that are no audit events, and lines that are
+	// cut, are no JSON, or are longer than an event may be.
+	Events, Other, Truncated, Corrupt, Long int64
+	// Skipped counts lines that were not decoded because of Options.MarksOnly.
+	Skipped int64
+	// First and Last are the earliest and latest time of an event.
+	First, Last time.Time
+	// BadLine is the number of the first line that is cut or corrupt, and
+	// BadReason says what is wrong with it; 0 and "" if there is none.
+	BadLine   int64
+	BadReason string
+	// Err is why the stream could not be opened or read to its end.
+	Err error
+}
+
+// Reason says in a few words why the stream could not be read to its end, or "".
+func (s Stats) Reason() string {
+	if s.Err == nil {
+		return ""
+	}
+	return reason(s.Err)
+}
+
+// Scan reads the sources and calls sink with batches of events, in no
+// particular order and from several goroutines at once. It returns what it met
+// in each stream, in the order of the sources. The error is that of the first
+// source that could not be used at all, or the context's.
+func Scan(ctx context.Context, sources []Source, o Options, sink func([]Event)) ([]Stats, error) {
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	s := &scan{marksOnly: o.MarksOnly, sink: sink, done: o.Done, blocks: make(chan *block, o.Workers)}
+	s.pool.New = func() any { return &block{buf: make([]byte, blockSize)} }
+
+	var workers sync.WaitGroup
+	for range o.Workers {
+		workers.Go(func() {
+			for b := range s.blocks {
+				s.decode(b)
+			}
+		})
+	}
+	finished := make(chan error, 1)
+	go func() {
+		err := s.readAll(ctx, sources, o.Workers)
+		close(s.blocks)
+		workers.Wait()
+		finished <- err
+	}()
+	select {
+	case err := <-finished:
+		if err != nil {
+			return nil, err
+		}
+	case <-ctx.Done():
+		// A read of a pipe can't be called off; its goroutine ends with it.
+		return nil, ctx.Err()
+	}
+	out := make([]Stats, len(s.streams))
+	for i, st := range s.streams {
+		out[i] = st.result()
+	}
+	return out, nil
+}
+
+const blockSize = 512 << 10
+
+type scan struct {
+	sink      func([]Event)
+	done      *atomic.Int64
+	blocks    chan *block
+	pool      sync.Pool
+	streams   []*stream
+	marksOnly bool
+}
+
+// block is a piece of a stream that ends with a line.
+type block struct {
+	buf    []byte
+	n      int
+	seq    int
+	stream *stream
+	dec    decoder
+}
+
+// stream collects what is met in one stream.
+type stream struct {
+	Stream
+	mu    sync.Mutex
+	stats Stats
+	lines []int32 // how many lines each block has
+	bad   map[int]badLine
+}
+
+// badLine is the first bad line of a block.
+type badLine struct {
+	line   int
+	reason string
+}
+
+func (st *stream) result() Stats {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	out := st.stats
+	before := int64(0)
+	for seq, n := range st.lines {
+		if b, ok := st.bad[seq]; ok {
+			out.BadLine, out.BadReason = before+int64(b.line), b.reason
+			break
+		}
+		before += int64(n)
+	}
+	return out
+}
+
+func (s *scan) readAll(ctx context.Context, sources []Source, workers int) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	slots := make(chan struct{}, workers)
+	for _, src := range sources {
+		err := src.Streams(ctx, func(in Stream) error {
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			st := &stream{Stream: in, stats: Stats{Name: in.Name}, bad: map[int]badLine{}}
+			s.streams = append(s.streams, st)
+			wg.Go(func() {
+				defer func() { <-slots }()
+				if err := s.read(ctx, st); err != nil {
+					st.mu.Lock()
+					st.stats.Err = err
+					st.mu.Unlock()
+				}
+			})
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// counting counts the bytes that are read through it.
+type counting struct {
+	io.Reader
+	done *atomic.Int64
+}
+
+func (c counting) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.done.Add(int64(n))
+	return n, err
+}
+
+// read cuts a stream into blocks of whole lines.
+func (s *scan) read(ctx context.Context, st *stream) error {
+	f, err := st.Open()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	stop := context.AfterFunc(ctx, func() { f.Close() })
+	defer stop()
+	var in io.Reader = f
+	if s.done != nil {
+		in = counting{f, s.done}
+	}
+	r, closeReader, err := unpack(in)
+	if err != nil {
+		return err
+	}
+	defer closeReader()
+	return s.cut(ctx, st, r)
+}
+
+func (s *scan) cut(ctx context.Context, st *stream, r io.Reader) error {
+	b := s.block(st)
+	var readErr error
+	for first := true; readErr == nil; {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		var n int
+		n, readErr = r.Read(b.buf[b.n:])
+		b.n += n
+		if b.n < len(b.buf) && readErr == nil {
+			continue
+		}
+		if first {
+			first = false
+			if isDocument(b.buf[:b.n]) {
+				err := s.documents(st, b, r, readErr)
+				return err
+			}
+		}
+		end := bytes.LastIndexByte(b.buf[:b.n], '\n') + 1
+		switch {
+		case readErr != nil:
+		case end == 0:
+			if readErr = s.longLine(st, b, r); readErr == nil {
+				continue
+			}
+		default:
+			next := s.block(st)
+			next.n = copy(next.buf, b.buf[end:b.n])
+			b.n = end
+			if err := s.send(ctx, b); err != nil {
+				return err
+			}
+			b = next
+		}
+	}
+	if err := s.send(ctx, b); err != nil {
+		return err
+	}
+	if errors.Is(readErr, io.EOF) {
+		return nil
+	}
+	return readErr
+}
+
+func (s *scan) block(st *stream) *block {
+	b := s.pool.Get().(*block)
+	b.n, b.stream = 0, st
+	return b
+}
+
+// send hands a block to the workers and gives it its place in the stream.
+func (s *scan) send(ctx context.Context, b *block) error {
+	st := b.stream
+	st.mu.Lock()
+	b.seq = len(st.lines)
+	st.lines = append(st.lines, 0)
+	st.mu.Unlock()
+	select {
+	case s.blocks <- b:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,208 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/kubecred/kubecred/auditlog"
+	"github.com/kubecred/kubecred/finding"
+	"github.com/kubecred/kubecred/internal/report"
+	"github.com/kubecred/kubecred/satoken"
+)
+
+// tokenOptions say how an audit log is judged.
+type tokenOptions struct {
+	profile string
+	now     string
+	since   string
+	all     bool
+	marks   bool
+	// done, if set, counts the bytes that were read, for a progress bar.
+	done *atomic.Int64
+}
+
+func (o *tokenOptions) register(flags *pflag.FlagSet) {
+	flags.StringVar(&o.profile, "profile", "eks", "how long the cluster extends tokens: eks (90 days), upstream and gke (1 year), aks (not at all), or a `life` such as 24h or 90d")
+	flags.StringVar(&o.now, "now", "", "judge as of this `time` (RFC 3339), and leave out what the log says of later")
+	flags.StringVar(&o.since, "since", "", "leave out what the log says of before this `duration`, such as 24h or 7d")
+}
+
+func (a *app) tokensCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "tokens",
+		Short: "Find service account tokens that are about to die",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.tokensScanCommand())
+	return cmd
+}
+
+func (a *app) tokensScanCommand() *cobra.Command {
+	var o tokenOptions
+	var out output
+	cmd := &cobra.Command{
+		Use:   "scan SOURCE...",
+		Short: "Find in audit logs the pods that will be refused, when, and what mends them",
+		Long: `Read Kubernetes audit logs and say which service account tokens are stale, when
+the API server will refuse them, who uses them, and what mends that.
+
+SOURCE is a file, a directory (read with all below it) or '-' for stdin. What it
+holds is recognised by itself: plain text, gzip, zstd or bzip2; an event a line
+or an EventList; cut and corrupt lines are counted, not fatal.`,
+		Example: `  kubecred tokens scan /var/log/kubernetes/audit/
+  zcat audit-*.gz | kubecred tokens scan --profile upstream -
+  kubecred tokens scan --profile eks --since 24h -o json audit.log`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := out.check(report.Names()); err != nil {
+				return err
+			}
+			s, err := a.scanTokens(cmd.Context(), args, o)
+			if err != nil {
+				return err
+			}
+			r := finding.NewReport(s.judged.At, s.findings(), s.sources())
+			switch out.format {
+			case "text":
+				err = a.writeTokens(s, r)
+			case "json":
+				err = writeTokenReport(a.Stdout, s)
+			default:
+				return a.show(&out, r)
+			}
+			if err != nil {
+				return fmt.Errorf("writing the report: %w", err)
+			}
+			return out.status(r)
+		},
+	}
+	out.register(cmd)
+	o.register(cmd.Flags())
+	cmd.Flags().BoolVar(&o.all, "all", false, "report every token that was seen, not only stale ones and their pods' and accounts' fresh ones")
+	cmd.Flags().BoolVar(&o.marks, "marks", false, "look at stale-token marks and 401s only, at full speed: nothing is known of fresh tokens then")
+	return cmd
+}
+
+// tokenScan is what a scan of audit logs came to.
+type tokenScan struct {
+	judged satoken.Judgement
+	stats  []auditlog.Stats
+	marks  bool
+}
+
+// scanTokens reads the sources and judges the tokens in them.
+func (a *app) scanTokens(ctx context.Context, names []string, o tokenOptions) (tokenScan, error) {
+	judge := satoken.JudgeOptions{Now: a.Now().UTC(), All: o.all, MarksOnly: o.marks}
+	tally := satoken.TallyOptions{KeepAll: o.all}
+	var err error
+	if judge.Profile, err = satoken.ParseProfile(o.profile); err != nil {
+		return tokenScan{}, fmt.Errorf("--profile: %w", err)
+	}
+	if o.now != "" {
+		if judge.Now, err = time.Parse(time.RFC3339, o.now); err != nil {
+			return tokenScan{}, fmt.Errorf("--now %q: write it like 2026-11-22T04:13:00Z", o.now)
+		}
+		judge.Now = judge.Now.UTC()
+		tally.Until = judge.Now.Add(satoken.CacheLag)
+	}
+	if o.since != "" {
+		d, err := satoken.ParseDuration(o.since)
+		if err != nil {
+			return tokenScan{}, fmt.Errorf("--since: %w", err)
+		}
+		if d <= 0 {
+			return tokenScan{}, fmt.Errorf("--since %q: a duration above zero is needed", o.since)
+		}
+		tally.From = judge.Now.Add(-d)
+	}
+	var sources []auditlog.Source
+	stdin := false
+	for _, name := range names {
+		switch {
+		case name == "":
+			return tokenScan{}, errors.New(`a source is "": give a file, a directory or -`)
+		case name == "-" && stdin:
+			return tokenScan{}, errors.New("stdin can be read only once: give - once")
+		case name == "-":
+			stdin = true
+			sources = append(sources, auditlog.Reader("stdin", a.Stdin))
+		default:
+			sources = append(sources, auditlog.Path(name))
+		}
+	}
+	t := satoken.NewTally(tally)
+	stats, err := auditlog.Scan(ctx, sources, auditlog.Options{Done: o.done, MarksOnly: o.marks}, t.Add)
+	if err != nil {
+		return tokenScan{}, err
+	}
+	if err := nothingRead(names, stats); err != nil {
+		return tokenScan{}, err
+	}
+	return tokenScan{judged: t.Judge(judge), stats: stats, marks: o.marks}, nil
+}
+
+// nothingRead returns an error where no source held a single audit event.
+func nothingRead(names []string, stats []auditlog.Stats) error {
+	if len(stats) == 0 {
+		return fmt.Errorf("%s: no file in it", names[0])
+	}
+	var bad *auditlog.Stats
+	for i, s := range stats {
+		if s.Events > 0 || s.Skipped > 0 {
+			return nil
+		}
+		if s.Err != nil && bad == nil {
+			bad = &stats[i]
+		}
+	}
+	if bad != nil {
+		return fmt.Errorf("%s: %s", bad.Name, bad.Reason())
+	}
+	s := stats[0]
+	more := ""
+	if len(stats) > 1 {
+		more = fmt.Sprintf(", nor in %s", plural(len(stats)-1, "other file", "other files"))
+	}
+	switch {
+	case s.Bytes == 0:
+		return fmt.Errorf("%s: empty, so there is no audit event in it%s", s.Name, more)
+	case s.BadLine > 0:
+		return fmt.Errorf("%s:%d: no audit event in it%s: %s", s.Name, s.BadLine, more, s.BadReason)
+	case s.Long > 0:
+		return fmt.Errorf("%s: no audit event in it%s: its only line is longer than an event can be", s.Name, more)
+	}
+	return fmt.Errorf("%s: no audit event in it%s, though it is JSON: a log of kind Event and apiVersion audit.k8s.io/v1 is wanted", s.Name, more)
+}
+
+// scanForDoctor checks audit logs as a part of doctor.
+func (a *app) scanForDoctor(ctx context.Context, names []string, o tokenOptions) (part, error) {
+	s, err := a.scanTokens(ctx, names, o)
+	if err != nil {
+		return part{}, err
+	}
+	return part{findings: s.findings(), sources: s.sources()}, nil
+}
+
+// plural writes a number with its noun.
+func plural[N int | int64](n N, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return thousands(int64(n)) + " " + many
+}
+
+// thousands writes a number with commas.
+func thousands(n int64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,208 @@
+package cli
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kubecred/kubecred/finding"
+	"github.com/kubecred/kubecred/internal/report"
+	"github.com/kubecred/kubecred/satoken"
+)
+
+// verdictRank orders verdicts, worst first.
+func verdictRank(v satoken.Verdict) int {
+	return slices.Index([]satoken.Verdict{satoken.Dead, satoken.Stale, satoken.ReloadsWhenRefused, satoken.Snoozed, satoken.Healed, satoken.Fresh}, v)
+}
+
+// writeTokens writes the text of tokens scan: a block a workload, a row a token.
+func (a *app) writeTokens(s tokenScan, r finding.Report) error {
+	var b bytes.Buffer
+	p := s.judged.Profile
+	extends := "tokens are extended to " + life(p)
+	if !p.Extended() {
+		extends = "tokens are not extended"
+	}
+	fmt.Fprintf(&b, "profile %s: %s; judged as of %s\n", p.Name, extends, finding.Moment(s.judged.At))
+	for _, src := range s.sources() {
+		fmt.Fprintf(&b, "%s: %s\n", report.Clean(src.Name), src.Summary)
+	}
+	groups := s.groups()
+	for i := range groups {
+		slices.SortStableFunc(groups[i].tokens, func(x, y satoken.Token) int {
+			return cmp.Or(verdictRank(x.Verdict)-verdictRank(y.Verdict), x.DiesAt.Compare(y.DiesAt), x.FirstSeen.Compare(y.FirstSeen))
+		})
+	}
+	slices.SortStableFunc(groups, func(x, y workloadTokens) int {
+		v, w := x.tokens[0], y.tokens[0]
+		return cmp.Or(verdictRank(v.Verdict)-verdictRank(w.Verdict), v.DiesAt.Compare(w.DiesAt), cmp.Compare(x.title(), y.title()))
+	})
+	for _, g := range groups {
+		s.writeGroup(&b, g)
+	}
+	s.writeRejected(&b)
+	for _, f := range append(s.refuted(), s.sourceFindings()...) {
+		fmt.Fprintf(&b, "\n%s  %s: %s\n", f.Code, report.Clean(f.Subject), report.Clean(f.Message))
+		for _, d := range f.Details {
+			fmt.Fprintf(&b, "  %s\n", report.Clean(d))
+		}
+	}
+	s.writeClosing(&b, groups)
+	_, err := a.Stdout.Write(b.Bytes())
+	return err
+}
+
+func (s tokenScan) writeGroup(b *bytes.Buffer, g workloadTokens) {
+	fmt.Fprintf(b, "\n%s\n", report.Clean(g.title()+kindNote(g.workload)))
+	rows := [][]string{{"VERDICT", "TOKEN", "POD", "DIES", "LEFT", "REQUESTS", "CLIENT"}}
+	for _, t := range g.tokens {
+		rows = append(rows, s.row(t)...)
+	}
+	writeColumns(b, "  ", rows)
+	for _, v := range []satoken.Verdict{satoken.Dead, satoken.Stale, satoken.ReloadsWhenRefused, satoken.Snoozed} {
+		toks := g.of(v)
+		if len(toks) == 0 {
+			continue
+		}
+		f := s.finding(g, v, toks)
+		for _, d := range f.Details[:len(f.Details)-len(tokenLines(toks, s.judged.At))] {
+			fmt.Fprintf(b, "  why         %s\n", report.Clean(d))
+		}
+		if f.Stopgap != nil {
+			line := f.Stopgap.Command
+			if line == "" {
+				line = f.Stopgap.Summary
+			} else {
+				line += "   (" + f.Stopgap.Summary + ")"
+			}
+			fmt.Fprintf(b, "  buys time   %s\n", report.Clean(line))
+		}
+		fmt.Fprintf(b, "  mends it    %s\n", report.Clean(f.Fix.Summary))
+		break // one advice a workload: that for the worst
+	}
+}
+
+func kindNote(w satoken.Workload) string {
+	if w.Kind == "" || w.Kind == "Pod" {
+		return ""
+	}
+	return "   " + w.Kind + " " + w.Name + ", by its pods' names"
+}
+
+// row is the lines of one token: further clients get a line of their own.
+func (s tokenScan) row(t satoken.Token) [][]string {
+	verdict := string(t.Verdict)
+	if t.Partial {
+		verdict += ", partial"
+	}
+	dies, left := "", ""
+	switch {
+	case t.Verdict == satoken.Fresh:
+	case t.DiesAt.IsZero():
+		dies = "unknown"
+	case t.Verdict == satoken.Snoozed && !t.SuccessorDiesAt.IsZero():
+		dies, left = finding.Moment(t.SuccessorDiesAt), finding.Span(t.SuccessorDiesAt.Sub(s.judged.At))
+	case t.DiesBy == satoken.ByForecast:
+		dies, left = "an hour after its start", ""
+	case t.DiesAt.After(s.judged.At):
+		dies, left = finding.Moment(t.DiesAt), finding.Span(t.DiesAt.Sub(s.judged.At))
+	default:
+		dies, left = finding.Moment(t.DiesAt), finding.Span(s.judged.At.Sub(t.DiesAt))+" ago"
+	}
+	requests := thousands(t.Requests)
+	if t.Estimated {
+		requests = "about " + requests
+	}
+	id := t.CredentialID[:min(8, len(t.CredentialID))]
+	if id == "" {
+		id = "-"
+	}
+	client := "unknown"
+	if len(t.Clients) > 0 {
+		client = clientText(t.Clients[0])
+	}
+	rows := [][]string{{verdict, id, cmp.Or(t.Pod, "-"), dies, left, requests, client}}
+	for i, c := range t.Clients[min(1, len(t.Clients)):] {
+		if i == maxTokenLines {
+			rows = append(rows, []string{"", "", "", "", "", "", fmt.Sprintf("and %d more", len(t.Clients)-1-i)})
+			break
+		}
+		rows = append(rows, []string{"", "", "", "", "", "", clientText(c)})
+	}
+	return rows
+}
+
+func (s tokenScan) writeRejected(b *bytes.Buffer) {
+	if len(s.judged.Rejected) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\nrefused with 401\n")
+	rows := [][]string{{"CLIENT", "REQUESTS", "LAST", "LIKELY"}}
+	for i, r := range s.judged.Rejected {
+		if i == 50 {
+			rows = append(rows, []string{fmt.Sprintf("and %d more clients", len(s.judged.Rejected)-i), "", "", ""})
+			break
+		}
+		rows = append(rows, []string{clientText(r.Client), thousands(r.Requests), finding.Moment(r.LastSeen), cmp.Or(r.Likely, "unknown")})
+	}
+	writeColumns(b, "  ", rows)
+}
+
+// writeClosing ends with the numbers, and what to begin with.
+func (s tokenScan) writeClosing(b *bytes.Buffer, groups []workloadTokens) {
+	n := map[satoken.Verdict]int{}
+	for _, t := range s.judged.Tokens {
+		n[t.Verdict]++
+	}
+	var parts []string
+	for _, v := range []struct {
+		verdict satoken.Verdict
+		text    string
+	}{
+		{satoken.Dead, "dead"}, {satoken.Stale, "will die"}, {satoken.ReloadsWhenRefused, "looks worse than it is"},
+		{satoken.Snoozed, "snoozed"}, {satoken.Healed, "healed"},
+	} {
+		if n[v.verdict] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n[v.verdict], v.text))
+		}
+	}
+	line := "No stale token"
+	if s.judged.Seen > 0 {
+		line += " among " + plural(s.judged.Seen, "token", "tokens")
+	}
+	if len(parts) > 0 {
+		line = strings.Join(parts, ", ")
+	}
+	line += "."
+	for _, g := range groups {
+		t := g.tokens[0]
+		if t.Verdict == satoken.Stale && t.DiesAt.After(s.judged.At) {
+			line += fmt.Sprintf("  Begin with %s: %s left.", report.Clean(g.title()), finding.Span(t.DiesAt.Sub(s.judged.At)))
+			break
+		}
+	}
+	fmt.Fprintf(b, "\n%s\n", line)
+}
+
+// writeColumns aligns cells; the last of a row is not padded.
+func writeColumns(b *bytes.Buffer, indent string, rows [][]string) {
+	var width []int
+	for _, r := range rows {
+		for i, c := range r {
+			if i == len(width) {
+				width = append(width, 0)
+			}
+			r[i] = report.Clean(c)
+			width[i] = max(width[i], len([]rune(r[i])))
+		}
+	}
+	for _, r := range rows {
+		line := indent
+		for i, c := range r {
+			line += c + strings.Repeat(" ", width[i]-len([]rune(c))+2)
+		}
+		fmt.Fprintln(b, strings.TrimRight(line, " "))
+	}
+}

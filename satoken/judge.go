@@ -1,0 +1,389 @@
+package satoken
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Verdict says what became, or will become, of a token.
+type Verdict string
+
+// The verdicts.
+const (
+	// Stale: marked and in use, so it will be refused at DiesAt.
+	Stale Verdict = "stale"
+	// Dead: past its death, and nothing fresher was seen.
+	Dead Verdict = "dead"
+	// ReloadsWhenRefused: its client was answered 401 and came back at once with
+	// a fresh token of the same pod.
+	ReloadsWhenRefused Verdict = "reloads-when-refused"
+	// Healed: a fresh token of the same pod, or of a later pod of the account,
+	// took its place.
+	Healed Verdict = "healed"
+	// Snoozed: a later pod took its place with a token that is not read again
+	// either.
+	Snoozed Verdict = "snoozed"
+	// Fresh: never marked.
+	Fresh Verdict = "fresh"
+)
+
+// Token is what a log says of one token.
+type Token struct {
+	ServiceAccount string
+	Workload       Workload
+	Pod, PodUID    string
+	Node           string
+	// CredentialID is the token's jti, "" where the log does not carry it.
+	CredentialID string
+	// IssuedAt and DiesAt are known of marked tokens only.
+	IssuedAt, DiesAt time.Time
+	// DiesBy says what DiesAt rests on.
+	DiesBy  DiesBy
+	Verdict Verdict
+	// Partial: the pod uses this stale token and a fresh one side by side.
+	Partial bool
+	// Requests counts distinct audit ids with the mark, or all of a token that
+	// was never marked. Estimated: there were too many to keep.
+	Requests            int64
+	Estimated           bool
+	Clients             []Client
+	FirstSeen, LastSeen time.Time
+	// RefusedAt is the first 401 of one of its clients after its last use.
+	RefusedAt time.Time
+	// Successor is the credential id, or else the pod, of what took its place,
+	// and SuccessorDiesAt the death of a successor that is marked too.
+	Successor       string
+	SuccessorDiesAt time.Time
+	Offender        *Offender
+}
+
+// DiesBy says what a death date rests on.
+type DiesBy string
+
+// The grounds of a death date.
+const (
+	ByProfile  DiesBy = "profile"  // the profile's extension
+	ByRefusal  DiesBy = "refusal"  // the log shows its client refused earlier
+	ByUse      DiesBy = "use"      // the log shows it accepted later than the profile allows
+	ByForecast DiesBy = "forecast" // the profile grants no extension, so no log of it has marks
+)
+
+// Rejected is a client that was answered 401 without a user.
+type Rejected struct {
+	Client
+	Requests            int64
+	FirstSeen, LastSeen time.Time
+	// Likely is the account, "NS/NAME", whose marked token the client used before.
+	Likely string
+}
+
+// Judgement is what a Tally comes to.
+type Judgement struct {
+	At       time.Time
+	Profile  Profile
+	Tokens   []Token
+	Rejected []Rejected
+	// Seen counts all tokens, also those that Tokens leaves out.
+	Seen int
+	// Outside counts events that were left out because of their time.
+	Before, After int64
+	// DroppedClients counts 401s of clients beyond those that are kept.
+	DroppedClients int64
+}
+
+// JudgeOptions say how to judge.
+type JudgeOptions struct {
+	Now     time.Time
+	Profile Profile
+	// All asks for every token, not only marked ones and the fresh tokens of
+	// their pods and accounts.
+	All bool
+	// MarksOnly: the events were marks and 401s only, so nothing is known of
+	// fresh tokens.
+	MarksOnly bool
+}
+
+// Judge says what became of each token. Add must not run at the same time.
+func (t *Tally) Judge(o JudgeOptions) Judgement {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	j := Judgement{At: o.Now, Profile: o.Profile, Before: t.early, After: t.late, DroppedClients: t.dropped}
+	accounts := map[string][]*token{}
+	for tok := range t.all() {
+		accounts[tok.account] = append(accounts[tok.account], tok)
+		j.Seen++
+	}
+	for _, name := range slices.Sorted(maps.Keys(accounts)) {
+		toks := accounts[name]
+		slices.SortFunc(toks, compareTokens)
+		a := t.account(name, toks, o)
+		if !o.All && len(a.marked) == 0 {
+			continue
+		}
+		for _, tok := range toks {
+			j.Tokens = append(j.Tokens, a.judge(tok))
+		}
+	}
+	j.Rejected = t.rejected(accounts, o.Profile)
+	return j
+}
+
+func compareTokens(a, b *token) int {
+	return cmp.Or(cmp.Compare(a.pod, b.pod), cmp.Compare(a.podUID, b.podUID), cmp.Compare(a.issued, b.issued),
+		cmp.Compare(a.first, b.first), cmp.Compare(a.id, b.id))
+}
+
+// account is the tokens of one account while they are judged.
+type account struct {
+	t             *Tally
+	o             JudgeOptions
+	forgotten     []*token
+	marked, fresh []*token
+	byPod         map[string][]*token // fresh ones
+}
+
+func (t *Tally) account(name string, toks []*token, o JudgeOptions) *account {
+	a := &account{t: t, o: o, byPod: map[string][]*token{}}
+	for _, tok := range toks {
+		if tok.issued != 0 {
+			a.marked = append(a.marked, tok)
+			continue
+		}
+		a.fresh = append(a.fresh, tok)
+		a.byPod[tok.podKey()] = append(a.byPod[tok.podKey()], tok)
+	}
+	if f, ok := t.forgotten[name]; ok {
+		a.fresh = append(a.fresh, &token{account: name, pod: f.pod, podUID: f.podUID, first: f.first, last: f.last})
+	}
+	return a
+}
+
+// podKey tells pods apart: by uid where there is one, else by name.
+func (tok *token) podKey() string {
+	if tok.podUID != "" {
+		return tok.podUID
+	}
+	return "/" + tok.pod
+}
+
+func (a *account) judge(tok *token) Token {
+	out := Token{
+		ServiceAccount: tok.account, Workload: WorkloadOf(tok.account, tok.pod, tok.node),
+		Pod: tok.pod, PodUID: tok.podUID, Node: tok.node, CredentialID: tok.id,
+		FirstSeen: when(tok.first), LastSeen: when(tok.last), Verdict: Fresh,
+		Clients: slices.SortedFunc(maps.Keys(tok.clients), compareClients),
+	}
+	var exact bool
+	out.Requests, exact = tok.ids.count()
+	out.Estimated = !exact
+	if tok.issued == 0 {
+		return out
+	}
+	out.Offender = FindOffender(tok.account, out.Clients)
+	out.IssuedAt = time.Unix(tok.issued, 0).UTC()
+	refusedAt, refused := a.t.refusedAfter(tok)
+	if refused {
+		out.RefusedAt = when(refusedAt)
+	}
+	a.death(&out, tok)
+	a.fate(&out, tok, refusedAt, refused)
+	return out
+}
+
+func when(nano int64) time.Time { return time.Unix(0, nano).UTC() }
+
+// death finds DiesAt: by the profile, unless the log says otherwise.
+func (a *account) death(out *Token, tok *token) {
+	p := a.o.Profile
+	out.DiesAt, out.DiesBy = out.IssuedAt.Add(p.Life()), ByProfile
+	if !p.Extended() {
+		out.DiesBy = ByForecast
+		return
+	}
+	// A use well after its death refutes the profile: the next longer extension
+	// that is known holds.
+	if out.LastSeen.After(out.DiesAt.Add(2 * CacheLag)) {
+		out.DiesBy = ByUse
+		for _, longer := range []time.Duration{90 * day, year} {
+			out.DiesAt = out.IssuedAt.Add(longer + Leeway)
+			if !out.LastSeen.After(out.DiesAt.Add(2 * CacheLag)) {
+				return
+			}
+		}
+		out.DiesAt = time.Time{}
+		return
+	}
+	// A refusal well before it, with no use since, says that it died already: a
+	// shorter extension, or the pod or the account is gone.
+	if !out.RefusedAt.IsZero() && out.RefusedAt.Add(2*CacheLag).Before(out.DiesAt) {
+		out.DiesAt, out.DiesBy = out.RefusedAt.Truncate(time.Second), ByRefusal
+	}
+}
+
+// fate finds the verdict of a marked token.
+func (a *account) fate(out *Token, tok *token, refusedAt int64, refused bool) {
+	beside := false // a fresh token of the pod is used side by side
+	var after []*token
+	for _, f := range a.byPod[tok.podKey()] {
+		first := f.first
+		if f.id == "" && tok.id == "" {
+			// Without ids the fresh requests of a token's own first hour look like
+			// another token's.
+			if first = max(first, (tok.issued+int64((WarnAfter+CacheLag)/time.Second))*int64(time.Second)); f.last < first {
+				continue
+			}
+		}
+		switch {
+		case f.last < tok.first:
+		case first <= tok.last:
+			beside = true
+			if f.last > tok.last {
+				after = append(after, f)
+			}
+		default:
+			after = append(after, f)
+		}
+	}
+	var heir *token
+	for _, f := range after {
+		if refused && f.first >= refusedAt && (!beside || sharesAgent(tok, f)) {
+			heir = f
+			out.Verdict = ReloadsWhenRefused
+			out.Successor = f.id
+			return
+		}
+		// The containers of a pod are told apart by their user agent: one that
+		// begins now is no proof that another has stopped.
+		if heir == nil && f.first > tok.last && sharesAgent(tok, f) && (!beside || a.silent(tok)) {
+			heir = f
+		}
+		if !sharesAgent(tok, f) {
+			beside = true
+		}
+	}
+	if heir != nil {
+		out.Verdict, out.Successor = Healed, heir.id
+		return
+	}
+	if a.replaced(out, tok) {
+		return
+	}
+	out.Verdict = Stale
+	if !out.DiesAt.IsZero() && out.DiesBy != ByForecast && !a.o.Now.Before(out.DiesAt) {
+		out.Verdict = Dead
+	}
+	out.Partial = beside && out.Verdict == Stale
+}
+
+// replaced tells whether a later pod of the same workload took the token's
+// place, with a fresh token or with one that is marked again.
+func (a *account) replaced(out *Token, tok *token) bool {
+	later := func(f *token) bool {
+		if f.podKey() == tok.podKey() || !SameWorkload(tok.pod, f.pod) {
+			return false
+		}
+		if f.first > tok.last {
+			return true
+		}
+		// Old and new pods overlap while a rollout runs; a replica of its own does
+		// so for good. Only a long silence tells them apart.
+		return f.first > tok.first && f.last > tok.last && a.silent(tok)
+	}
+	for _, f := range a.fresh {
+		if later(f) {
+			out.Verdict, out.Successor = Healed, cmp.Or(f.id, f.pod)
+			return true
+		}
+	}
+	for _, f := range a.marked {
+		if f != tok && f.issued > tok.issued && later(f) {
+			out.Verdict, out.Successor = Snoozed, cmp.Or(f.id, f.pod)
+			out.SuccessorDiesAt = time.Unix(f.issued, 0).UTC().Add(a.o.Profile.Life())
+			return true
+		}
+	}
+	return false
+}
+
+// silent tells whether a token was not used for much longer than it used to be.
+func (a *account) silent(tok *token) bool {
+	n, _ := tok.ids.count()
+	usual := (tok.last - tok.first) / max(1, n-1)
+	return a.t.newest-tok.last > max(int64(10*time.Minute), 3*usual)
+}
+
+// sharesAgent tells whether a client of both tokens names itself the same.
+func sharesAgent(a, b *token) bool {
+	if len(a.clients) == 0 || len(b.clients) == 0 {
+		return true
+	}
+	for c := range a.clients {
+		for d := range b.clients {
+			if c.UserAgent == d.UserAgent {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// refusedAfter returns the first 401 of one of the token's clients since its
+// last use.
+func (t *Tally) refusedAfter(tok *token) (int64, bool) {
+	best, ok := int64(0), false
+	for c := range tok.clients {
+		r, known := t.refused[c.SourceIP+"\x00"+c.UserAgent]
+		if !known {
+			continue
+		}
+		if at, some := r.times.after(tok.last); some && (!ok || at < best) {
+			best, ok = at, true
+		}
+	}
+	return best, ok
+}
+
+// rejected joins the 401s to the accounts whose marked tokens their clients
+// used. Of several the one whose death is nearest to the first 401 is likely.
+func (t *Tally) rejected(accounts map[string][]*token, p Profile) []Rejected {
+	type user struct {
+		account string
+		dies    int64
+		last    int64
+	}
+	users := map[Client][]user{}
+	for _, toks := range accounts {
+		for _, tok := range toks {
+			if tok.issued == 0 {
+				continue
+			}
+			for c := range tok.clients {
+				users[c] = append(users[c], user{tok.account, (tok.issued + int64(p.Life()/time.Second)) * int64(time.Second), tok.last})
+			}
+		}
+	}
+	var out []Rejected
+	for _, r := range t.sortedRefused() {
+		n, _ := r.ids.count()
+		x := Rejected{Client: r.client, Requests: n, FirstSeen: when(r.first), LastSeen: when(r.last)}
+		if of := users[r.client]; len(of) > 0 {
+			x.Likely = slices.MinFunc(of, func(a, b user) int {
+				used := func(u user) int { // still in use after the last 401: less likely
+					if u.last > r.last {
+						return 1
+					}
+					return 0
+				}
+				return cmp.Or(cmp.Compare(used(a), used(b)), cmp.Compare(abs(a.dies-r.first), abs(b.dies-r.first)),
+					cmp.Compare(a.account, b.account))
+			}).account
+		}
+		out = append(out, x)
+	}
+	slices.SortStableFunc(out, func(a, b Rejected) int { return a.FirstSeen.Compare(b.FirstSeen) })
+	return out
+}
+
+func abs(n int64) int64 { return max(n, -n) }

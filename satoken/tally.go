@@ -1,0 +1,348 @@
+package satoken
+
+import (
+	"bytes"
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kubecred/kubecred/auditlog"
+)
+
+// TallyOptions say which events count.
+type TallyOptions struct {
+	// From and Until bound the events' times; zero means no bound.
+	From, Until time.Time
+	// KeepAll keeps every token that was seen. Without it, tokens that were
+	// never marked and are long out of use are forgotten when there are many.
+	KeepAll bool
+}
+
+// Tally collects what a log says of tokens. It may be used by several
+// goroutines. What it says does not depend on the order of the events.
+type Tally struct {
+	o           TallyOptions
+	mu          sync.Mutex
+	tokens      map[string]*token // by credential id
+	nameless    map[string]*nameless
+	refused     map[string]*refused
+	names       map[string]string // account names, each kept once
+	scratch     []byte
+	newest      int64
+	budget      budget
+	late, early int64 // events outside From and Until
+	dropped     int64 // refused clients beyond maxRefused
+	forgotten   map[string]forgotten
+	forgetAt    int
+}
+
+const (
+	maxClients = 32      // kept of one token
+	maxRefused = 10_000  // clients whose refusals are kept
+	maxFresh   = 60_000  // tokens kept before unused fresh ones are forgotten
+	maxIDs     = 1 << 20 // audit ids kept of marked tokens, and half as many of others
+	maxText    = 256     // bytes kept of a name or user agent
+)
+
+// token is what was seen of one token.
+type token struct {
+	account, pod, podUID, node string
+	id                         string
+	first, last                int64 // unix nanoseconds
+	issued                     int64 // unix seconds, by the marks; 0 if it was never marked
+	ids                        idSet
+	clients                    map[Client]struct{}
+	more                       bool // clients beyond maxClients were left out
+}
+
+// Client is who a request says it comes from.
+type Client struct {
+	UserAgent string `json:"userAgent"`
+	// SourceIP is the first address, which is what the caller claims.
+	SourceIP string `json:"sourceIP"`
+}
+
+// nameless holds the tokens of a pod whose events carry no credential id.
+type nameless struct {
+	fresh  *token
+	marked []*token // apart by more than sameToken
+}
+
+// sameToken is how far the issue times that two marks tell may be apart for one
+// token: the cache's lag and a second of rounding, with room.
+const sameToken = 30
+
+// refused is a client that was answered 401.
+type refused struct {
+	client      Client
+	first, last int64
+	ids         idSet
+	times       timeSet
+}
+
+// forgotten stands for the fresh tokens of an account that were let go.
+type forgotten struct {
+	pod, podUID string
+	first, last int64
+}
+
+type budget struct {
+	marked, fresh share
+}
+
+// share is the number of hashes that sets may hold together, and how many one
+// set may hold so that all fit.
+type share struct{ used, limit, each int }
+
+func NewTally(o TallyOptions) *Tally {
+	return &Tally{
+		o: o, tokens: map[string]*token{}, nameless: map[string]*nameless{}, refused: map[string]*refused{},
+		names: map[string]string{}, forgotten: map[string]forgotten{}, forgetAt: maxFresh,
+		budget: budget{marked: share{limit: maxIDs, each: maxIDs}, fresh: share{limit: maxIDs / 2, each: maxIDs / 2}},
+	}
+}
+
+var accountPrefix = []byte("system:serviceaccount:")
+
+// Add counts events. It keeps nothing of their buffers.
+func (t *Tally) Add(events []auditlog.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range events {
+		t.add(&events[i])
+	}
+}
+
+func (t *Tally) add(ev *auditlog.Event) {
+	at := ev.Time.UnixNano()
+	account, ok := bytes.CutPrefix(ev.Username, accountPrefix)
+	if !ok && len(ev.Mark) == 0 && ev.Code != 401 {
+		return
+	}
+	if !t.o.From.IsZero() && ev.Time.Before(t.o.From) {
+		t.early++
+		return
+	}
+	if !t.o.Until.IsZero() && ev.Time.After(t.o.Until) {
+		t.late++
+		return
+	}
+	t.newest = max(t.newest, at)
+	var mark auditlog.Mark
+	marked := false
+	if len(ev.Mark) > 0 {
+		if mark, marked = auditlog.ParseMark(ev.Mark); marked && !ok {
+			account, ok = bytes.CutPrefix(mark.Subject, accountPrefix)
+		}
+	}
+	if !ok {
+		if ev.Code == 401 && (len(ev.Username) == 0 || string(ev.Username) == "system:anonymous") {
+			t.refuse(ev, at)
+		}
+		return
+	}
+	i := bytes.IndexByte(account, ':')
+	if i <= 0 || i == len(account)-1 {
+		return
+	}
+	tok := t.find(ev, account, at, mark, marked)
+	tok.first = min(tok.first, at)
+	tok.last = max(tok.last, at)
+	if tok.node == "" && len(ev.NodeName) > 0 {
+		tok.node = t.intern(ev.NodeName)
+	}
+	t.client(tok, ev)
+	t.count(tok, ev.AuditID, marked)
+}
+
+// issuedAt is the second at which a marked token was issued, at the latest: S
+// lags behind by the cache's age.
+func issuedAt(at int64, m auditlog.Mark) int64 {
+	return at/int64(time.Second) - m.Seconds - int64(WarnAfter/time.Second)
+}
+
+// find returns the token of an event.
+func (t *Tally) find(ev *auditlog.Event, account []byte, at int64, mark auditlog.Mark, marked bool) *token {
+	issued := int64(0)
+	if marked {
+		issued = issuedAt(at, mark)
+	}
+	if id := ev.CredentialID; len(id) > 0 {
+		tok, ok := t.tokens[string(id)]
+		if !ok {
+			tok = t.new(ev, account, at)
+			tok.id = strings.TrimPrefix(text(id), "JTI=")
+			t.tokens[string(id)] = tok
+			t.forget()
+		}
+		t.mark(tok, issued)
+		return tok
+	}
+	t.scratch = append(append(t.scratch[:0], account...), 0)
+	if len(ev.PodUID) > 0 {
+		t.scratch = append(t.scratch, ev.PodUID...)
+	} else {
+		t.scratch = append(append(t.scratch, '/'), ev.PodName...)
+	}
+	n, ok := t.nameless[string(t.scratch)]
+	if !ok {
+		n = &nameless{}
+		t.nameless[string(t.scratch)] = n
+	}
+	if !marked {
+		if n.fresh == nil {
+			n.fresh = t.new(ev, account, at)
+		}
+		return n.fresh
+	}
+	return t.nearest(n, ev, account, at, issued)
+}
+
+// nearest returns the marked token of a nameless pod that was issued at the
+// time. Tokens that turn out to be one are joined.
+func (t *Tally) nearest(n *nameless, ev *auditlog.Event, account []byte, at, issued int64) *token {
+	var hit *token
+	n.marked = slices.DeleteFunc(n.marked, func(tok *token) bool {
+		if tok.issued-sameToken > issued || issued > tok.issued+sameToken {
+			return false
+		}
+		if hit == nil {
+			hit = tok
+			return false
+		}
+		t.join(hit, tok)
+		return true
+	})
+	if hit == nil {
+		hit = t.new(ev, account, at)
+		n.marked = append(n.marked, hit)
+	}
+	t.mark(hit, issued)
+	return hit
+}
+
+func (t *Tally) join(into, from *token) {
+	into.first, into.last = min(into.first, from.first), max(into.last, from.last)
+	into.issued = min(into.issued, from.issued)
+	for c := range from.clients {
+		t.addClient(into, c)
+	}
+	for h := range from.ids.hashes {
+		t.budget.marked.used += into.ids.insert(h, t.budget.marked.each)
+	}
+	t.budget.marked.used -= len(from.ids.hashes)
+}
+
+// mark notes the issue time that a mark tells. The first mark makes the
+// requests before it not count.
+func (t *Tally) mark(tok *token, issued int64) {
+	if issued == 0 {
+		return
+	}
+	if tok.issued == 0 {
+		t.budget.fresh.used -= len(tok.ids.hashes)
+		tok.ids = idSet{}
+		tok.issued = issued
+	}
+	tok.issued = min(tok.issued, issued)
+}
+
+func (t *Tally) new(ev *auditlog.Event, account []byte, at int64) *token {
+	return &token{
+		account: t.intern(bytes.Replace(account, []byte(":"), []byte("/"), 1)),
+		pod:     text(ev.PodName), podUID: text(ev.PodUID),
+		first: at, last: at, clients: make(map[Client]struct{}, 1),
+	}
+}
+
+// count notes the audit id: of marked requests only, once the token is marked.
+func (t *Tally) count(tok *token, id []byte, marked bool) {
+	share := &t.budget.fresh
+	if tok.issued != 0 {
+		if !marked {
+			return
+		}
+		share = &t.budget.marked
+	}
+	share.used += tok.ids.insert(hashID(id), share.each)
+	if share.used <= share.limit {
+		return
+	}
+	of := func(tok *token) bool { return (tok.issued != 0) == (share == &t.budget.marked) }
+	for share.used > share.limit && share.each > 1 {
+		share.each /= 2
+		share.used = 0
+		for tok := range t.all() {
+			if of(tok) {
+				tok.ids.trim(share.each)
+				share.used += len(tok.ids.hashes)
+			}
+		}
+	}
+}
+
+// all yields every token.
+func (t *Tally) all() func(func(*token) bool) {
+	return func(yield func(*token) bool) {
+		for _, tok := range t.tokens {
+			if !yield(tok) {
+				return
+			}
+		}
+		for _, n := range t.nameless {
+			for _, tok := range n.marked {
+				if !yield(tok) {
+					return
+				}
+			}
+			if n.fresh != nil && !yield(n.fresh) {
+				return
+			}
+		}
+	}
+}
+
+// client notes who made the request. Of very many it keeps those that sort
+// first, so that the choice does not depend on the order of events.
+func (t *Tally) client(tok *token, ev *auditlog.Event) {
+	c := Client{t.intern(ev.UserAgent), t.intern(ev.SourceIP)}
+	t.addClient(tok, c)
+}
+
+func (t *Tally) addClient(tok *token, c Client) {
+	if _, ok := tok.clients[c]; ok {
+		return
+	}
+	tok.clients[c] = struct{}{}
+	if len(tok.clients) > maxClients {
+		tok.more = true
+		delete(tok.clients, slices.MaxFunc(slices.Collect(maps.Keys(tok.clients)), compareClients))
+	}
+}
+
+func compareClients(a, b Client) int {
+	return cmp.Or(cmp.Compare(a.UserAgent, b.UserAgent), cmp.Compare(a.SourceIP, b.SourceIP))
+}
+
+// intern returns b as a string, the same one for the same bytes.
+func (t *Tally) intern(b []byte) string {
+	if s, ok := t.names[string(b)]; ok {
+		return s
+	}
+	s := text(b)
+	if len(t.names) < 4*maxRefused {
+		t.names[string(b)] = s
+	}
+	return s
+}
+
+// text copies what a log says into a string that is safe to print as JSON.
+func text(b []byte) string {
+	if len(b) > maxText {
+		b = b[:maxText]
+	}
+	return strings.ToValidUTF8(string(b), "\ufffd")
+}
