@@ -9,20 +9,31 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
-// cgroupName is the control group below which all containers of a lab run.
+// cgroupName begins the names of the control groups below which the containers
+// of a lab's nodes run.
 func cgroupName(id string) string { return "kubecred-lab-" + id }
 
-// removeCgroups removes the control groups of a lab, in every hierarchy. Their
-// processes are gone by then.
-func removeCgroups(id string) error {
-	roots, err := filepath.Glob("/sys/fs/cgroup/*/" + cgroupName(id))
-	if err != nil {
-		return err
+// removeCgroups removes control groups whose names begin with name, and all below
+// them, in every hierarchy. Their processes are gone, or about to go.
+func removeCgroups(name string) error {
+	var err error
+	for range 50 {
+		if err = tryRemoveCgroups(name); err == nil {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
+	return err
+}
+
+func tryRemoveCgroups(name string) error {
+	v1, _ := filepath.Glob("/sys/fs/cgroup/*/" + name + "*")
+	v2, _ := filepath.Glob("/sys/fs/cgroup/" + name + "*")
 	var errs []error
-	for _, root := range append(roots, "/sys/fs/cgroup/"+cgroupName(id)) {
+	for _, root := range append(v1, v2...) {
 		var dirs []string
 		_ = filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 			if err == nil && d.IsDir() {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -69,13 +70,11 @@ func (l *Lab) RunKubectl(ctx context.Context, kubeconfig string, args ...string)
 // Kubecred returns the path of one of the project's own programs ("kubecred",
 // "kubecred-exec", ...), built from this source tree.
 func (l *Lab) Kubecred(ctx context.Context, program string) (string, error) {
-	if path, ok := l.programs.Load(program); ok {
-		return path.(string), nil
-	}
-	path := l.Path("bin", program)
-	if err := goBuild(ctx, sourceDir()+"/..", path, "-s -w", "./cmd/"+program); err != nil {
-		return "", fmt.Errorf("lab: building %s: %w", program, err)
-	}
-	l.programs.Store(program, path)
-	return path, nil
+	return once(l, "own "+program, func() (string, error) {
+		path := l.Path("bin", program)
+		if err := goBuild(ctx, filepath.Join(sourceDir(), ".."), path, "-s -w", "./cmd/"+program); err != nil {
+			return "", fmt.Errorf("lab: building %s: %w", program, err)
+		}
+		return path, nil
+	})
 }

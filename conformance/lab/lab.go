@@ -72,7 +72,8 @@ type Lab struct {
 	signer   *signer
 	etcdURL  string
 	apiPort  int
-	programs sync.Map
+	building sync.Mutex     // held while a program is looked for or built
+	programs map[string]any // what was found or built
 
 	mu       sync.Mutex
 	running  []stopper
@@ -87,7 +88,7 @@ type stopper interface{ stop() error }
 // missing first, which takes minutes the first time on a machine. The context
 // bounds the start, not the lab's life: end that with Close.
 func Start(ctx context.Context, opts Options) (*Lab, error) {
-	l := &Lab{opts: opts, log: opts.Log}
+	l := &Lab{opts: opts, log: opts.Log, programs: map[string]any{}}
 	if l.log == nil {
 		l.log = io.Discard
 	}

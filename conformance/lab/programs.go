@@ -78,14 +78,22 @@ func Program(ctx context.Context, name string, log io.Writer) (string, error) {
 
 // Program is [Program] with the lab's log, remembered.
 func (l *Lab) Program(ctx context.Context, name string) (string, error) {
-	if path, ok := l.programs.Load(name); ok {
-		return path.(string), nil
+	return once(l, "program "+name, func() (string, error) { return Program(ctx, name, l.log) })
+}
+
+// once makes a thing once for the lab, however many tests ask at the same time.
+// A failure is not remembered.
+func once[T any](l *Lab, name string, make func() (T, error)) (T, error) {
+	l.building.Lock()
+	defer l.building.Unlock()
+	if made, ok := l.programs[name]; ok {
+		return made.(T), nil
 	}
-	path, err := Program(ctx, name, l.log)
+	made, err := make()
 	if err == nil {
-		l.programs.Store(name, path)
+		l.programs[name] = made
 	}
-	return path, err
+	return made, err
 }
 
 // build is one program on its way into the cache.

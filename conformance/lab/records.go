@@ -144,7 +144,7 @@ func (r Record) Remove() error {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	return errors.Join(removeCgroups(r.ID), os.RemoveAll(r.Dir), forget(r.ID))
+	return errors.Join(removeCgroups(cgroupName(r.ID)), os.RemoveAll(r.Dir), forget(r.ID))
 }
 
 // guardsLeft tells whether a guard of this lab is still running. A process with

@@ -5,4 +5,4 @@ package main
 import "syscall"
 
 // boundToParent puts the program into a process group of its own.
-func boundToParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+func boundToParent(bool) *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

@@ -3,7 +3,10 @@
 // Guard runs one program of the lab and makes sure that it does not outlive the
 // lab, however that one ends.
 //
-//	guard PROGRAM ARGS...
+//	guard [-namespaces] PROGRAM ARGS...
+//
+// With -namespaces the program gets mounts and a process tree of its own (Linux,
+// as root), and is the tree's first process.
 //
 // Its stdin is a pipe whose other end only the lab holds. When that end closes,
 // because the lab said so or because it was killed, guard stops the program:
@@ -25,7 +28,7 @@ import (
 )
 
 // grace is how long a program may take to stop by itself.
-const grace = 5 * time.Second
+const grace = 3 * time.Second
 
 func main() { os.Exit(run(os.Args[1:])) }
 
@@ -35,6 +38,10 @@ func run(args []string) int {
 	runtime.LockOSThread()
 	// A Ctrl-C in the terminal is the lab's to answer.
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
+	namespaces := len(args) > 0 && args[0] == "-namespaces"
+	if namespaces {
+		args = args[1:]
+	}
 	if len(args) == 0 {
 		fmt.Fprintln(os.Stderr, "guard: no program given")
 		return 2
@@ -49,7 +56,7 @@ func run(args []string) int {
 
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = boundToParent()
+	cmd.SysProcAttr = boundToParent(namespaces)
 	if err := cmd.Start(); err != nil {
 		fmt.Fprintf(os.Stderr, "guard: %v\n", err)
 		return 2

@@ -1,0 +1,172 @@
+// Nodeinit is the first process of a node's namespaces: it lays out the mounts
+// that a kubelet wants to itself, then runs the node's programs. When it ends,
+// the kernel ends every process of the namespaces and unmounts what is only
+// theirs, so nothing of the node is left.
+//
+//	nodeinit SPEC.json
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// spec says what the node is made of. The lab writes it.
+type spec struct {
+	// Tmpfs are directories to hide below an empty one.
+	Tmpfs []string `json:"tmpfs"`
+	// Sysctls are files below /proc/sys that the programs may write without
+	// changing the machine's.
+	Sysctls []string `json:"sysctls"`
+	// Dir takes the stand-ins of the sysctls.
+	Dir string `json:"dir"`
+	// Programs are started in this order.
+	Programs []program `json:"programs"`
+}
+
+type program struct {
+	Args []string `json:"args"`
+	Env  []string `json:"env"`
+	Log  string   `json:"log"`
+	// Ready is a file that is there once the program may be used.
+	Ready string `json:"ready"`
+	// Once has nodeinit wait for the program's end before it goes on.
+	Once bool `json:"once"`
+}
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: nodeinit SPEC.json")
+		os.Exit(2)
+	}
+	if err := run(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, "nodeinit:", err)
+		os.Exit(1)
+	}
+}
+
+func run(file string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var s spec
+	if err := json.Unmarshal(data, &s); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if os.Getpid() != 1 {
+		return fmt.Errorf("not in a process namespace of its own (process %d)", os.Getpid())
+	}
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGTERM)
+	if err := mounts(s); err != nil {
+		return err
+	}
+	n := &node{}
+	for _, p := range s.Programs {
+		if err := n.start(p); err != nil {
+			return err
+		}
+	}
+	return n.wait(asked)
+}
+
+// node is what runs here. As process 1, nodeinit is the parent of every orphan,
+// so it waits for any child and not for one of its own only.
+type node struct{ running map[int]string }
+
+func (n *node) start(p program) error {
+	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	path, err := exec.LookPath(p.Args[0])
+	if err != nil {
+		return err
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	child, err := os.StartProcess(path, p.Args, &os.ProcAttr{
+		Env: append(os.Environ(), p.Env...), Dir: "/", Files: []*os.File{null, log, log},
+	})
+	if err != nil {
+		return err
+	}
+	name := filepath.Base(p.Args[0])
+	if n.running == nil {
+		n.running = map[int]string{}
+	}
+	n.running[child.Pid] = name
+	limit := time.Now().Add(time.Minute)
+	for {
+		if ended, status := n.reap(syscall.WNOHANG); ended != "" {
+			if ended == name && p.Once && status.ExitStatus() == 0 {
+				return nil
+			}
+			return fmt.Errorf("%s ended (%s)", ended, describe(status))
+		}
+		if !p.Once {
+			if p.Ready == "" {
+				return nil
+			}
+			if _, err := os.Stat(p.Ready); err == nil {
+				return nil
+			}
+		}
+		if time.Now().After(limit) {
+			return fmt.Errorf("%s was not ready within a minute", name)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// reap collects dead children until it meets one of the node's programs, whose
+// name it returns, or there is none to collect.
+func (n *node) reap(options int) (string, syscall.WaitStatus) {
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, options, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || pid == 0 {
+			return "", status
+		}
+		if name, ok := n.running[pid]; ok {
+			delete(n.running, pid)
+			return name, status
+		}
+	}
+}
+
+// wait returns when a program ends, which is an error, or when asked to stop.
+func (n *node) wait(asked <-chan os.Signal) error {
+	ended := make(chan error, 1)
+	go func() {
+		name, status := n.reap(0)
+		ended <- fmt.Errorf("%s ended (%s)", name, describe(status))
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-asked:
+		return nil // the rest is the kernel's
+	}
+}
+
+func describe(s syscall.WaitStatus) string {
+	if s.Signaled() {
+		return "signal " + s.Signal().String()
+	}
+	return fmt.Sprintf("exit status %d", s.ExitStatus())
+}
