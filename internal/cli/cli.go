@@ -112,6 +112,7 @@ service account tokens of pods.`,
 		return fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())
 	})
 	root.AddCommand(
+		a.authenticatorCommand(),
 		a.doctorCommand(),
 		a.explainCommand(),
 		a.imageCommand(),

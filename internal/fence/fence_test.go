@@ -36,6 +36,7 @@ var rooms = map[string]room{
 	"hack/docs":        {own: []string{"internal/cli", "finding"}, others: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"}},
 	"credapi":          {},
 	"ekstoken":         {},
+	"iammap":           {own: []string{"finding"}, others: []string{"go.yaml.in/yaml/v3"}},
 	"imagecred":        {own: []string{"finding"}, others: []string{"go.yaml.in/yaml/v3", "sigs.k8s.io/yaml", "sigs.k8s.io/json", "github.com/distribution/reference"}},
 	"auditlog":         {others: []string{"github.com/klauspost/compress"}},
 	"satoken":          {own: []string{"auditlog"}},

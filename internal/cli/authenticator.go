@@ -1,0 +1,152 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubecred/kubecred/finding"
+	"github.com/kubecred/kubecred/iammap"
+	"github.com/kubecred/kubecred/internal/report"
+)
+
+func (a *app) authenticatorCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "authenticator",
+		Short: "Ask, check and convert the mappings from IAM to Kubernetes users",
+		Long: `The mappings from IAM roles and users to Kubernetes users and groups, in every
+format that they come in: the aws-auth ConfigMap, the config file of
+aws-iam-authenticator, IAMIdentityMapping objects, its dynamic JSON file, and
+access entries of EKS as the aws CLI prints them.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(
+		a.authenticatorExplainCommand(),
+		a.authenticatorLintCommand(),
+	)
+	return cmd
+}
+
+// mappings is what every command takes that reads mappings.
+type mappings struct{ sources []string }
+
+func (m *mappings) register(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&m.sources, "mapping", nil, "where mappings are read from, in the order in which they are asked: a file, or - for stdin (repeat for more)")
+}
+
+// errNoMapping says how to name sources.
+var errNoMapping = errors.New("no mappings given: name a source with --mapping, such as a file with the aws-auth ConfigMap")
+
+// read reads the sources in their order.
+func (m *mappings) read(ctx context.Context, a *app) ([]*iammap.Source, error) {
+	if len(m.sources) == 0 {
+		return nil, errNoMapping
+	}
+	var out []*iammap.Source
+	for _, name := range m.sources {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		data, err := a.readSource(name)
+		if err != nil {
+			return nil, err
+		}
+		sources, err := iammap.Read(name, data)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, sources...)
+	}
+	return out, nil
+}
+
+func (a *app) readSource(name string) ([]byte, error) {
+	in := a.Stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	data, err := io.ReadAll(io.LimitReader(in, iammap.MaxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return data, nil
+}
+
+// summariseMappings says what a source held.
+func summariseMappings(s *iammap.Source) string {
+	var parts []string
+	for _, c := range []struct {
+		n         int
+		one, many string
+	}{
+		{s.Count(iammap.ByRole), "role", "roles"},
+		{s.Count(iammap.ByUser), "user", "users"},
+		{s.Count(iammap.BySSO), "permission set", "permission sets"},
+		{s.Count(iammap.ByPattern), "pattern", "patterns"},
+		{s.Count(iammap.ByAccount), "account", "accounts"},
+	} {
+		switch c.n {
+		case 0:
+		case 1:
+			parts = append(parts, "1 "+c.one)
+		default:
+			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.many))
+		}
+	}
+	if parts == nil {
+		parts = []string{"nobody"}
+	}
+	return fmt.Sprintf("%s, maps %s", s.Format, strings.Join(parts, ", "))
+}
+
+type lintOptions struct {
+	output
+	mappings
+}
+
+func (a *app) authenticatorLintCommand() *cobra.Command {
+	var o lintOptions
+	cmd := &cobra.Command{
+		Use:   "lint SOURCE...",
+		Short: "Check mappings for entries that never match, hide each other or give too much",
+		Long: `Check mappings for entries that never match, hide each other or give too much.
+The sources are checked together, in the order in which a server would ask them.`,
+		Example: `  kubectl -n kube-system get configmap aws-auth -o yaml | kubecred authenticator lint -
+  kubecred authenticator lint aws-auth.yaml access-entries.json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(report.Names()); err != nil {
+				return err
+			}
+			o.sources = append(o.sources, args...)
+			sources, err := o.read(cmd.Context(), a)
+			if err != nil {
+				return err
+			}
+			p := lintMappings(sources)
+			return a.show(&o.output, finding.NewReport(a.Now(), p.findings, p.sources))
+		},
+	}
+	o.output.register(cmd)
+	o.mappings.register(cmd)
+	return cmd
+}
+
+// lintMappings is the check of mappings as a part of a report.
+func lintMappings(sources []*iammap.Source) part {
+	p := part{findings: iammap.Lint(sources...)}
+	for _, s := range sources {
+		p.sources = append(p.sources, finding.Source{Road: finding.Server, Name: s.Name, Summary: summariseMappings(s)})
+	}
+	return p
+}
