@@ -116,6 +116,7 @@ service account tokens of pods.`,
 		a.doctorCommand(),
 		a.explainCommand(),
 		a.imageCommand(),
+		a.kubeconfigCommand(),
 		a.tokensCommand(),
 		a.versionCommand(),
 	)

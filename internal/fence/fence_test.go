@@ -37,6 +37,7 @@ var rooms = map[string]room{
 	"credapi":          {},
 	"ekstoken":         {},
 	"iammap":           {own: []string{"finding"}, others: []string{"go.yaml.in/yaml/v3"}},
+	"kubeconfig":       {own: []string{"finding"}, others: []string{"go.yaml.in/yaml/v3"}},
 	"imagecred":        {own: []string{"finding"}, others: []string{"go.yaml.in/yaml/v3", "sigs.k8s.io/yaml", "sigs.k8s.io/json", "github.com/distribution/reference"}},
 	"auditlog":         {others: []string{"github.com/klauspost/compress"}},
 	"satoken":          {own: []string{"auditlog"}},
