@@ -31,7 +31,7 @@ func System() World {
 	home, _ := os.UserHomeDir()
 	return World{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Getenv: os.Getenv, Home: home, Now: time.Now,
+		Getenv: os.Getenv, Home: home, Root: "/", Now: time.Now,
 	}
 }
 
@@ -42,7 +42,9 @@ type World struct {
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
 	Home           string
-	Now            func() time.Time
+	// Root is where the files of the machine are, "/" but in tests.
+	Root string
+	Now  func() time.Time
 }
 
 // app carries the world through the commands.

@@ -15,7 +15,12 @@ import (
 
 type doctorOptions struct {
 	output
-	from string
+	from        string
+	kubeconfigs []string
+	auditLogs   []string
+	imageConfig []string
+	binDir      string
+	tokens      tokenOptions
 }
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -23,48 +28,122 @@ func (a *app) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check every credential in reach and say what breaks, when, and what mends it",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.check(report.Names()); err != nil {
-				return err
-			}
-			if o.from != "" {
-				r, err := a.readReport(o.from)
-				if err != nil {
-					return err
-				}
-				return a.show(&o.output, r)
-			}
-			p, err := gather(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return a.show(&o.output, finding.NewReport(a.Now(), p.findings, p.sources))
-		},
+		Long: `Check kubeconfigs, audit logs and the kubelet's credential provider configs side
+by side, and say what is broken or about to break, why, when, and what mends it.
+
+Where no source is given, doctor looks in the usual places: the kubeconfigs of
+KUBECONFIG or ~/.kube/config; on a control-plane node the API server's audit log;
+on a node the kubelet's credential provider config. Where one is given, it checks
+what is given and nothing else. It changes nothing.`,
+		Example: `  kubecred doctor
+  kubecred doctor --kubeconfig ~/.kube/config --audit-log /var/log/kubernetes/audit/
+  kubecred doctor -o json > report.json; kubecred doctor --from report.json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context(), &o) },
 	}
 	o.register(cmd)
-	cmd.Flags().StringVar(&o.from, "from", "", "show a saved JSON report again instead of checking anything; - for stdin")
+	flags := cmd.Flags()
+	flags.StringVar(&o.from, "from", "", "show a saved JSON `report` again instead of checking anything; - for stdin")
+	flags.StringArrayVar(&o.kubeconfigs, "kubeconfig", nil, "kubeconfig `file` to check; may be repeated")
+	flags.StringArrayVar(&o.auditLogs, "audit-log", nil, "audit log `source` to read, as for tokens scan; may be repeated")
+	flags.StringArrayVar(&o.imageConfig, "image-config", nil, "credential provider config `path`, a file or a directory; may be repeated")
+	flags.StringVar(&o.binDir, "bin-dir", "", "`directory` of the credential provider plugins")
+	o.tokens.register(flags)
 	return cmd
 }
 
-// check looks at one thing and says what it found there.
-type check func(context.Context) (part, error)
+func (a *app) doctor(ctx context.Context, o *doctorOptions) error {
+	if err := o.check(report.Names()); err != nil {
+		return err
+	}
+	if o.from != "" {
+		r, err := a.readReport(o.from)
+		if err != nil {
+			return err
+		}
+		return a.show(&o.output, r)
+	}
+	at, err := o.tokens.clock(a.Now())
+	if err != nil {
+		return err
+	}
+	if o.binDir != "" && len(o.imageConfig) == 0 {
+		return errors.New("--bin-dir goes with --image-config, whose plugins are there")
+	}
+	checks := a.checks(o)
+	bar := a.startProgress("reading audit logs", o.auditLogs)
+	o.tokens.done = bar.done()
+	p, err := gather(ctx, checks)
+	bar.stop()
+	if err != nil {
+		return err
+	}
+	return a.show(&o.output, finding.NewReport(at, p.findings, p.sources))
+}
+
+// check looks at one road and says what it found there.
+type check struct {
+	road finding.Road
+	// unread is the code for a source that could not be read.
+	unread string
+	run    func(context.Context) (part, error)
+}
+
+// checks returns what doctor is to do: what was given, or else the usual places.
+func (a *app) checks(o *doctorOptions) []check {
+	if o.kubeconfigs == nil && o.auditLogs == nil && o.imageConfig == nil {
+		a.usualPlaces(o)
+	}
+	var out []check
+	if len(o.kubeconfigs) > 0 {
+		out = append(out, check{finding.Client, "KC120", func(ctx context.Context) (part, error) {
+			return a.checkKubeconfigs(ctx, o.kubeconfigs)
+		}})
+	}
+	for _, path := range o.imageConfig {
+		out = append(out, check{finding.Node, "KC209", func(ctx context.Context) (part, error) {
+			return a.lintImageConfigs(ctx, []string{path}, o.binDir)
+		}})
+	}
+	if len(o.auditLogs) > 0 {
+		out = append(out, check{finding.Pod, "KC306", func(ctx context.Context) (part, error) {
+			return a.scanForDoctor(ctx, o.auditLogs, o.tokens)
+		}})
+	}
+	return out
+}
 
 // gather runs the checks side by side and joins what they found, in the order
-// in which they are given. An error of one does not stop the others.
-func gather(ctx context.Context, checks ...check) (part, error) {
+// in which they are given. A check that fails becomes a finding, so that it
+// hides nothing of the others; where every check fails there is no report, and
+// the first error is returned.
+func gather(ctx context.Context, checks []check) (part, error) {
 	parts := make([]part, len(checks))
 	errs := make([]error, len(checks))
 	var wg sync.WaitGroup
 	for i, c := range checks {
-		wg.Go(func() { parts[i], errs[i] = c(ctx) })
+		wg.Go(func() { parts[i], errs[i] = c.run(ctx) })
 	}
 	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return part{}, err
+	}
 	var all part
-	for _, p := range parts {
+	failed := 0
+	for i, p := range parts {
+		if errs[i] != nil {
+			failed++
+			f := finding.New(checks[i].unread, string(checks[i].road)+" road", "could not be checked: "+oneLine(errs[i].Error()))
+			f.Severity = finding.Error
+			all.findings = append(all.findings, f)
+			continue
+		}
 		all.add(p)
 	}
-	return all, errors.Join(errs...)
+	if failed > 0 && failed == len(checks) {
+		return part{}, errs[0]
+	}
+	return all, nil
 }
 
 // readReport reads a report that was saved with -o json.

@@ -33,6 +33,18 @@ func (o *tokenOptions) register(flags *pflag.FlagSet) {
 	flags.StringVar(&o.since, "since", "", "leave out what the log says of before this `duration`, such as 24h or 7d")
 }
 
+// clock is the moment to judge at: --now, or else the given time.
+func (o *tokenOptions) clock(now time.Time) (time.Time, error) {
+	if o.now == "" {
+		return now.UTC(), nil
+	}
+	at, err := time.Parse(time.RFC3339, o.now)
+	if err != nil {
+		return at, fmt.Errorf("--now %q: write it like 2026-11-22T04:13:00Z", o.now)
+	}
+	return at.UTC(), nil
+}
+
 func (a *app) tokensCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tokens",
@@ -64,7 +76,10 @@ or an EventList; cut and corrupt lines are counted, not fatal.`,
 			if err := out.check(report.Names()); err != nil {
 				return err
 			}
+			bar := a.startProgress("reading audit logs", args)
+			o.done = bar.done()
 			s, err := a.scanTokens(cmd.Context(), args, o)
+			bar.stop()
 			if err != nil {
 				return err
 			}
@@ -99,17 +114,16 @@ type tokenScan struct {
 
 // scanTokens reads the sources and judges the tokens in them.
 func (a *app) scanTokens(ctx context.Context, names []string, o tokenOptions) (tokenScan, error) {
-	judge := satoken.JudgeOptions{Now: a.Now().UTC(), All: o.all, MarksOnly: o.marks}
+	now, err := o.clock(a.Now())
+	if err != nil {
+		return tokenScan{}, err
+	}
+	judge := satoken.JudgeOptions{Now: now, All: o.all, MarksOnly: o.marks}
 	tally := satoken.TallyOptions{KeepAll: o.all}
-	var err error
 	if judge.Profile, err = satoken.ParseProfile(o.profile); err != nil {
 		return tokenScan{}, fmt.Errorf("--profile: %w", err)
 	}
 	if o.now != "" {
-		if judge.Now, err = time.Parse(time.RFC3339, o.now); err != nil {
-			return tokenScan{}, fmt.Errorf("--now %q: write it like 2026-11-22T04:13:00Z", o.now)
-		}
-		judge.Now = judge.Now.UTC()
 		tally.Until = judge.Now.Add(satoken.CacheLag)
 	}
 	if o.since != "" {
