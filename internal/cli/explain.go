@@ -1,67 +1,233 @@
 package cli
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
+	"github.com/kubecred/kubecred/explain"
 	"github.com/kubecred/kubecred/finding"
+	"github.com/kubecred/kubecred/internal/report"
 )
 
-// maxPaste bounds what explain reads from stdin.
-const maxPaste = 1 << 20
-
-func (a *app) explainCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "explain WHAT...",
-		Short: "Explain a finding's code, or the error message of a client",
-		Long: `Explain what stands behind a finding's code, or behind an error message pasted
-word for word. WHAT is a code (KC101), '-' for text on stdin, or the text.`,
-		Example: `  kubecred explain KC101
-  kubecred explain 'exec plugin: invalid apiVersion "client.authentication.k8s.io/v1alpha1"'
-  kubectl get pods 2>&1 | kubecred explain -`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return a.explain(args) },
-	}
+type whatOptions struct {
+	output
+	at, kubernetes, profile string
+	redact                  bool
 }
 
-func (a *app) explain(args []string) error {
-	for i, arg := range args {
-		codes, err := a.recognise(arg)
+func (a *app) explainCommand() *cobra.Command {
+	var o whatOptions
+	cmd := &cobra.Command{
+		Use:   "explain WHAT...",
+		Short: "Explain an error, a log, a token, a configuration: whatever you have",
+		Long: `Explain what stands behind what you have: an error message, a kubeconfig or half
+of one, an aws-auth ConfigMap, a credential provider configuration, an image, an
+ARN, a token, log and audit lines. Each WHAT is a finding's code (KC101), '-' for
+text on stdin, a file, or the text itself. What it is, its content says, not its
+name; several are judged together. Nothing is sent anywhere, and no secret in
+what you paste is repeated.
+
+The likeliest cause comes first. Where two causes fit, both are shown with what
+tells them apart. Where none fits, it says so, and what to add.
+
+The exit status is 0 when there was an answer: a code, a cause, or that nothing
+is wrong in what was given. It is 2 when an input cannot be read or an error is
+not known. With --fail-on, causes from that severity on make it 1.`,
+		Example: `  kubecred explain KC101
+  kubecred explain 'exec plugin: invalid apiVersion "client.authentication.k8s.io/v1alpha1"'
+  kubectl get pods 2>&1 | kubecred explain - ~/.kube/config
+  kubecred explain aws-auth.yaml arn:aws:sts::111122223333:assumed-role/admins/bob
+  kubecred explain --redact kubelet.log > for-the-issue.txt`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.explain(&o, args) },
+	}
+	o.registerFormat(cmd.Flags(), report.Names())
+	cmd.Flags().StringVar(&o.failOn, "fail-on", "never", "exit with status 1 from this severity on: error, warning, never")
+	cmd.Flags().StringVar(&o.at, "at", "", "judge as of this time (RFC 3339) instead of the latest in the input, or now")
+	cmd.Flags().StringVar(&o.kubernetes, "kubernetes-version", "", "version of Kubernetes where the input does not name it")
+	cmd.Flags().StringVar(&o.profile, "profile", "", "platform where the input does not name it: eks, upstream, gke, aks")
+	cmd.Flags().BoolVar(&o.redact, "redact", false, "print the input with every secret, account number and host replaced, and explain nothing")
+	must(cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(report.Names(), cobra.ShellCompDirectiveNoFileComp)))
+	must(cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions([]string{"error", "warning", "never"}, cobra.ShellCompDirectiveNoFileComp)))
+	must(cmd.RegisterFlagCompletionFunc("profile", cobra.FixedCompletions(profiles, cobra.ShellCompDirectiveNoFileComp)))
+	return cmd
+}
+
+var profiles = []string{"eks", "upstream", "gke", "aks"}
+
+func (o *whatOptions) explain(now time.Time) (explain.Options, error) {
+	e := explain.Options{Now: now, KubernetesVersion: o.kubernetes, Profile: o.profile}
+	if o.at != "" {
+		at, err := time.Parse(time.RFC3339, o.at)
 		if err != nil {
-			return err
+			return e, fmt.Errorf("--at %q: give a time such as 2026-11-22T04:13:00Z", o.at)
 		}
-		for j, c := range codes {
-			if i+j > 0 {
-				fmt.Fprintln(a.Stdout)
+		e.At = at
+	}
+	if v := strings.TrimPrefix(o.kubernetes, "v"); v != "" && !strings.HasPrefix(v, "1.") {
+		return e, fmt.Errorf("--kubernetes-version %q: give a version such as 1.31", o.kubernetes)
+	}
+	for _, p := range append([]string{""}, profiles...) {
+		if p == o.profile {
+			return e, nil
+		}
+	}
+	return e, fmt.Errorf("--profile %q: use one of %s", o.profile, strings.Join(profiles, ", "))
+}
+
+func (a *app) explain(o *whatOptions, args []string) error {
+	if err := o.check(report.Names()); err != nil {
+		return err
+	}
+	eo, err := o.explain(a.Now())
+	if err != nil {
+		return err
+	}
+	if o.redact {
+		return a.redact(args)
+	}
+	var codes []finding.Code
+	var texts []*explain.Text
+	var missing error
+	for i, arg := range args {
+		if c, ok := finding.Lookup(strings.TrimSpace(arg)); ok {
+			codes = append(codes, c)
+			continue
+		}
+		if isCode(arg) {
+			return fmt.Errorf("%s is no code of kubecred: %s lists those there are", strings.ToUpper(strings.TrimSpace(arg)), "docs/codes.md")
+		}
+		t, err := a.input(arg, i, len(args))
+		if err != nil {
+			if !errors.Is(err, fs.ErrNotExist) || len(args) == 1 {
+				return err
 			}
-			a.explainCode(c)
+			// Among others, a path that is not there is a thing that was said.
+			missing = errors.Join(missing, err)
+			if t, err = explain.NewText(inputName(i, len(args)), arg); err != nil {
+				return err
+			}
 		}
+		texts = append(texts, t)
+	}
+	if o.format != "text" {
+		return a.explainReport(o, codes, texts, eo)
+	}
+	for i, c := range codes {
+		if i > 0 {
+			fmt.Fprintln(a.Stdout)
+		}
+		a.explainCode(c)
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	answer := explain.Judge(texts, eo)
+	if more := a.ask(answer); more != nil {
+		answer = explain.Judge(append(texts, more), eo)
+	}
+	if len(answer.Pieces) == 0 && len(answer.Causes) == 0 {
+		return unknown(args, texts, missing)
+	}
+	if len(codes) > 0 {
+		fmt.Fprintln(a.Stdout)
+	}
+	a.showAnswer(answer, texts)
+	return a.explained(o, answer)
+}
+
+// explained is the exit status of an answer.
+func (a *app) explained(o *whatOptions, answer explain.Answer) error {
+	if err := o.status(answer.Report()); err != nil {
+		return err
+	}
+	if len(answer.Causes) == 0 && answer.Fault() {
+		return errors.New("no cause that kubecred knows explains this: " + addSentence(answer))
 	}
 	return nil
 }
 
-// recognise returns the codes that one argument asks for.
-func (a *app) recognise(arg string) ([]finding.Code, error) {
-	if c, ok := finding.Lookup(strings.TrimSpace(arg)); ok {
-		return []finding.Code{c}, nil
+func addSentence(answer explain.Answer) string {
+	if len(answer.Add) == 0 {
+		return "give more of the log, or what the program was configured with"
 	}
-	if isCode(arg) {
-		return nil, fmt.Errorf("%s is no code of kubecred: %s lists those there are", strings.ToUpper(arg), "docs/codes.md")
+	return "it would help to add " + strings.Join(answer.Add, "; ")
+}
+
+// unknown is the error for inputs in which nothing was recognised.
+func unknown(args []string, texts []*explain.Text, missing error) error {
+	if missing != nil {
+		return missing
 	}
+	text := ""
+	for _, t := range texts {
+		text += strings.Join(t.Lines, " ") + " "
+	}
+	if len(args) > 1 || text == "" {
+		return errors.New("nothing that kubecred knows in what was given: give a code such as KC101, or the error's text word for word")
+	}
+	return fmt.Errorf("no known code or error message in %q: give a code such as KC101, or the error's text word for word", shorten(explain.Redacted(text)))
+}
+
+func inputName(i, n int) string {
+	if n == 1 {
+		return "argument"
+	}
+	return fmt.Sprintf("argument %d", i+1)
+}
+
+// input reads one WHAT: stdin, a file, or the text itself.
+func (a *app) input(arg string, i, n int) (*explain.Text, error) {
 	if arg == "-" {
-		data, err := io.ReadAll(io.LimitReader(a.Stdin, maxPaste))
-		if err != nil {
-			return nil, fmt.Errorf("reading stdin: %w", err)
+		return explain.Read("stdin", a.Stdin)
+	}
+	if arg == "" {
+		return nil, errors.New("an empty argument: give a code, '-', a file or a text")
+	}
+	if len(arg) < 4096 && !strings.Contains(arg, "\n") {
+		info, err := os.Stat(arg)
+		switch {
+		case err == nil && info.IsDir():
+			return nil, fmt.Errorf("%s is a folder: give the files in it", arg)
+		case err == nil:
+			f, err := os.Open(arg)
+			if err != nil {
+				return nil, err
+			}
+			defer f.Close()
+			return explain.Read(arg, f)
+		case isPath(arg):
+			return nil, fmt.Errorf("%s: %w: give a file, or the text itself in quotes", arg, fs.ErrNotExist)
 		}
-		arg = string(data)
 	}
-	if codes := finding.Match(arg); len(codes) > 0 {
-		return codes, nil
+	return explain.NewText(inputName(i, n), arg)
+}
+
+// isPath tells whether an argument that is no file was meant as one.
+func isPath(s string) bool {
+	if strings.ContainsAny(s, " \t'\"{}<>|=") || strings.Contains(s, "://") {
+		return false
 	}
-	return nil, fmt.Errorf("no known code or error message in %q: give a code such as KC101, or the error's text word for word", shorten(arg))
+	for _, p := range []string{"/", "./", "../", "~/", `.\`, `..\`, "$HOME/"} {
+		if strings.HasPrefix(s, p) {
+			return true
+		}
+	}
+	for _, suffix := range []string{".yaml", ".yml", ".json", ".log", ".txt", ".conf", ".toml", ".kubeconfig"} {
+		if strings.HasSuffix(s, suffix) {
+			return true
+		}
+	}
+	return false
 }
 
 // isCode tells whether the argument was meant as a code.
@@ -81,42 +247,41 @@ func shorten(s string) string {
 	return s
 }
 
-func (a *app) explainCode(c finding.Code) {
-	fmt.Fprintf(a.Stdout, "%s  %s\n", c.Code, c.Title)
-	fmt.Fprintf(a.Stdout, "%s road, %s by default\n\n", c.Road, c.Severity)
-	fmt.Fprintln(a.Stdout, wrap(c.Explanation, 78))
-	fmt.Fprintf(a.Stdout, "\nMending\n%s\n", wrap(c.Mending, 78))
-	if len(c.Messages) > 0 {
-		fmt.Fprintln(a.Stdout, "\nKnown by")
-		for _, m := range c.Messages {
-			fmt.Fprintf(a.Stdout, "  %s\n", m.Text)
-		}
+// ask asks at a terminal for the piece that would decide. It returns nil where
+// there is no terminal, no question or no answer.
+func (a *app) ask(answer explain.Answer) *explain.Text {
+	in, ok := a.Stdin.(*os.File)
+	if !ok || len(answer.Ask) == 0 || !term.IsTerminal(int(in.Fd())) || !isTerminal(a.Stdout) || !isTerminal(a.Stderr) {
+		return nil
 	}
-	if len(c.Sources) > 0 {
-		fmt.Fprintln(a.Stdout, "\nSources")
-		for _, s := range c.Sources {
-			fmt.Fprintf(a.Stdout, "  %s\n", s)
-		}
+	q := answer.Ask[0]
+	fmt.Fprintf(a.Stderr, "%s (Enter to go on without) ", q.Text)
+	line, err := bufio.NewReader(io.LimitReader(in, 1<<16)).ReadString('\n')
+	if line = strings.TrimSpace(line); line == "" || err != nil {
+		return nil
 	}
+	t, err := explain.NewText("answer", q.Prefix+line)
+	if err != nil {
+		return nil
+	}
+	return t
 }
 
-// wrap breaks paragraphs at words so that no line is longer than width.
-func wrap(s string, width int) string {
-	var out []string
-	for paragraph := range strings.SplitSeq(s, "\n") {
-		line := ""
-		for word := range strings.FieldsSeq(paragraph) {
-			switch {
-			case line == "":
-				line = word
-			case len([]rune(line))+1+len([]rune(word)) > width:
-				out = append(out, line)
-				line = word
-			default:
-				line += " " + word
-			}
+// redact prints the inputs with what is secret or private replaced.
+func (a *app) redact(args []string) error {
+	r := explain.NewRedactor()
+	for i, arg := range args {
+		t, err := a.input(arg, i, len(args))
+		if err != nil {
+			return err
 		}
-		out = append(out, line)
+		if i > 0 {
+			fmt.Fprintln(a.Stdout)
+		}
+		text := strings.TrimSuffix(strings.Join(t.Lines, "\n"), "\n")
+		if _, err := fmt.Fprintln(a.Stdout, r.Redact(text)); err != nil {
+			return err
+		}
 	}
-	return strings.Join(out, "\n")
+	return nil
 }

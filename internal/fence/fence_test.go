@@ -42,6 +42,7 @@ var rooms = map[string]room{
 	"auditlog":         {others: []string{"github.com/klauspost/compress"}},
 	"satoken":          {own: []string{"auditlog"}},
 	"internal/awsfake": {own: []string{"ekstoken"}},
+	"explain":          {own: []string{"finding"}, others: []string{"go.yaml.in/yaml/v3"}},
 }
 
 // onlyIn names outside modules that one package keeps to itself.

@@ -1,0 +1,133 @@
+package explain
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/kubecred/kubecred/finding"
+)
+
+// Piece is something that was recognised in an input.
+type Piece struct {
+	// Kind says what it is: "kubeconfig", "JWT", "kubectl error".
+	Kind string
+	// Road is the road that such a piece belongs to; empty where it is any.
+	Road    finding.Road
+	Where   finding.Where
+	Summary string
+}
+
+func (p Piece) String() string {
+	if p.Summary == "" {
+		return p.Kind
+	}
+	return p.Kind + ", " + p.Summary
+}
+
+// fact is one thing that a recogniser read out of an input. It never holds a
+// secret.
+type fact struct {
+	key, value string
+	where      finding.Where
+}
+
+// evidence is everything that is known before the rules judge.
+type evidence struct {
+	o        Options
+	at       time.Time
+	latest   time.Time // the latest moment that an input names
+	texts    []*scan
+	pieces   []Piece
+	facts    map[string][]fact
+	findings map[string][]finding.Finding // what the roads' checks found, by code
+	ordered  []finding.Finding
+	seen     map[string]bool
+	later    []func() // judged when every input is read
+}
+
+func newEvidence(o Options) *evidence {
+	return &evidence{o: o, facts: map[string][]fact{}, findings: map[string][]finding.Finding{}, seen: map[string]bool{}}
+}
+
+// add notes a fact once for each value.
+func (e *evidence) add(key, value string, w finding.Where) {
+	value = shorten(value, 300)
+	id := key + "\x00" + value
+	if value == "" || e.seen[id] {
+		return
+	}
+	e.seen[id] = true
+	e.facts[key] = append(e.facts[key], fact{key, value, w})
+}
+
+// piece notes a piece once for each place and kind.
+func (e *evidence) piece(p Piece) {
+	id := fmt.Sprintf("piece\x00%s\x00%s\x00%d", p.Kind, p.Where.File, p.Where.Line)
+	if e.seen[id] || len(e.pieces) >= maxPieces {
+		return
+	}
+	e.seen[id] = true
+	e.pieces = append(e.pieces, p)
+}
+
+const maxPieces = 200
+
+// found notes what a road's own check says.
+func (e *evidence) found(fs ...finding.Finding) {
+	for _, f := range fs {
+		id := fmt.Sprintf("finding\x00%s\x00%s\x00%s\x00%d\x00%s", f.Code, f.Subject, f.Where.File, f.Where.Line, f.Message)
+		if e.seen[id] {
+			continue
+		}
+		e.seen[id] = true
+		e.findings[f.Code] = append(e.findings[f.Code], f)
+		e.ordered = append(e.ordered, f)
+	}
+}
+
+func (e *evidence) first(key string) string {
+	if fs := e.facts[key]; len(fs) > 0 {
+		return fs[0].value
+	}
+	return ""
+}
+
+func (e *evidence) has(kind string) bool {
+	for _, p := range e.pieces {
+		if p.Kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// moment notes a time that the input names.
+func (e *evidence) moment(t time.Time) {
+	if t.After(e.latest) && t.Before(e.o.Now.AddDate(1, 0, 0)) {
+		e.latest = t
+	}
+}
+
+// settle fixes the moment that is judged at and runs what had to wait for it.
+func (e *evidence) settle() {
+	switch {
+	case !e.o.At.IsZero():
+		e.at = e.o.At
+		e.add("time.known", "flag", finding.Where{})
+	case !e.latest.IsZero():
+		e.at = e.latest
+		e.add("time.known", "input", finding.Where{})
+	default:
+		e.at = e.o.Now
+	}
+	if v := e.o.KubernetesVersion; v != "" {
+		e.add("kubernetes.version", strings.TrimPrefix(v, "v"), finding.Where{})
+	}
+	if p := e.o.Profile; p != "" {
+		e.add("profile", p, finding.Where{})
+	}
+	for _, f := range e.later {
+		f()
+	}
+}

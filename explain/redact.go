@@ -1,0 +1,183 @@
+package explain
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+)
+
+// secret is a shape of text that must never be repeated. Where it has a group
+// named keep, that part stays.
+var secretShapes = sync.OnceValue(func() []*regexp.Regexp {
+	return []*regexp.Regexp{
+		regexp.MustCompile(`k8s-aws-v1\.[A-Za-z0-9_-]{8,}={0,2}`),
+		regexp.MustCompile(`eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*)?`),
+		regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)`),
+		regexp.MustCompile(`(?i)(?P<keep>X-Amz-(?:Signature|Security-Token|Credential)(?:=|%3D|["']?\s*:\s*["']?))[^&\s"'\\]+`),
+		regexp.MustCompile(`(?i)(?P<keep>\b(?:aws_)?secret_?access_?key["']?\s*[:=]\s*["']?)[^\s"',}]+`),
+		regexp.MustCompile(`(?i)(?P<keep>\b(?:aws_)?session_?token["']?\s*[:=]\s*["']?)[^\s"',}]+`),
+		regexp.MustCompile(`\b(?:AKIA|ASIA|AIDA|AROA|ABIA|ACCA)[A-Z0-9]{12,20}\b`),
+		regexp.MustCompile(`(?i)(?P<keep>\bauthorization["']?\s*[:=]\s*["']?(?:bearer|basic|negotiate)\s+)[^\s"',}]+`),
+		regexp.MustCompile(`(?i)(?P<keep>\bbearer\s+)[A-Za-z0-9._~+/-]{12,}=*`),
+		// A value of a key whose name says that it is a secret. A name such as
+		// tokenFile or token-ttl is none.
+		regexp.MustCompile(`(?i)(?P<keep>(?:^|[\s"'{,;&?(-])(?:[\w-]*[._-])?(?:password|passwd|passphrase|secret|client[_-]?secret|api[_-]?key|token|id[_-]?token|access[_-]?token|accesstoken|refresh[_-]?token|identitytoken|registrytoken|serviceaccounttoken|auth|private[_-]?key|client-key-data|password_hash)\\?["']?\s*[:=]\s*\\?["']?)(?:[^\s"',}&\\]{3,})`),
+		regexp.MustCompile(`(?P<keep>[a-z][a-z0-9+.-]*://[^/\s:@"']+:)[^/\s@"']+@`),
+		regexp.MustCompile(`\bgh[pousr]_[A-Za-z0-9]{20,}|\bxox[abp]-[A-Za-z0-9-]{10,}|\bya29\.[A-Za-z0-9_.-]{10,}|\bglpat-[A-Za-z0-9_-]{10,}`),
+		// Client certificates' and CAs' data, docker's auth strings and other long
+		// base64 hold nothing a reader needs.
+		regexp.MustCompile(`(?:[A-Za-z0-9+/]{64,}={0,2})`),
+		regexp.MustCompile(`\b[A-Za-z0-9_-]{120,}\b`),
+	}
+})
+
+// harmless are values of a secret's key that are none.
+var harmless = regexp.MustCompile(`(?i)^(?:null|true|false|redacted|\.\.\.|<.*|\$.*|\{\{.*|x+|\*+|webhook|bearer|basic|required|expired|invalid|none|nil|has|is|to|the|and|for|from|could|cannot|not|with|in|of|file|http\S*|/\S*|~\S*|arn:\S*)[\s,;]*$`)
+
+// Redacted returns a line with every secret in it replaced.
+func Redacted(s string) string { return redactSecrets(s, func(string) string { return "(secret)" }) }
+
+func redactSecrets(s string, name func(string) string) string {
+	for _, re := range secretShapes() {
+		keep := re.SubexpIndex("keep")
+		s = re.ReplaceAllStringFunc(s, func(m string) string {
+			kept := ""
+			if keep > 0 {
+				kept = re.FindStringSubmatch(m)[keep]
+				rest := strings.TrimPrefix(m, kept)
+				if harmless.MatchString(rest) || strings.HasPrefix(rest, "(secret") || strings.HasPrefix(rest, "secret-") {
+					return m
+				}
+				at := ""
+				if strings.HasSuffix(m, "@") {
+					rest, at = strings.TrimSuffix(rest, "@"), "@"
+				}
+				return kept + name(rest) + at
+			}
+			return name(m)
+		})
+	}
+	return s
+}
+
+// Redactor replaces secrets, account numbers and hosts, each by the same
+// stand-in wherever it stands, so that a reader still sees what belongs
+// together.
+type Redactor struct {
+	names map[string]string
+	count map[string]int
+}
+
+// NewRedactor returns a Redactor that has seen nothing yet.
+func NewRedactor() *Redactor {
+	return &Redactor{names: map[string]string{}, count: map[string]int{}}
+}
+
+var (
+	arnAccount = regexp.MustCompile(`(arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:)(\d{4,14})(:)`)
+	ecrAccount = regexp.MustCompile(`\b(\d{12})(\.dkr[.-]ecr)`)
+	account    = regexp.MustCompile(`\b\d{12}\b`)
+	uuid       = regexp.MustCompile(`(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
+	eksHost    = regexp.MustCompile(`\b[0-9A-Fa-f]{32}\.([a-z0-9]{2,4})\.([a-z0-9-]+)\.eks\.amazonaws\.com`)
+	eksID      = regexp.MustCompile(`(/id/)([0-9A-Fa-f]{32})\b`)
+	urlHost    = regexp.MustCompile(`(https?://)(?:([^/\s:@"'<>]+)@)?([A-Za-z0-9._-]+)`)
+	ipv4       = regexp.MustCompile(`\b(?:\d{1,3}\.){3}\d{1,3}\b`)
+	ec2Host    = regexp.MustCompile(`\bip-\d{1,3}-\d{1,3}-\d{1,3}-\d{1,3}\b`)
+	mail       = regexp.MustCompile(`\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+\b`)
+	homeDir    = regexp.MustCompile(`(/home/|/Users/|[A-Za-z]:\\Users\\)([^/\\\s"':]+)`)
+	bareHost   = regexp.MustCompile(`(?i)\b(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?:com|net|org|io|dev|cloud|local|internal|corp|lan|cn|eu|de|uk|us)\b`)
+)
+
+// publicHosts say what kind of service it is and whose is no one's secret.
+var publicHosts = []string{
+	"amazonaws.com", "amazonaws.com.cn", "api.aws", "on.aws", "public.ecr.aws", "k8s.io", "kubernetes.io", "googleapis.com",
+	"gcr.io", "docker.io", "quay.io", "ghcr.io", "github.com", "google.com", "microsoftonline.com", "microsoft.com", "pkg.dev", "mcr.microsoft.com",
+	"windows.net", "azure.com", "kubernetes.default.svc", "cluster.local", "amazon.com", "k8s.aws", "amazonaws.eu", "apache.org", "go.dev", "golang.org",
+}
+
+func isPublicHost(h string) bool {
+	h = strings.ToLower(h)
+	for _, p := range publicHosts {
+		if h == p || strings.HasSuffix(h, "."+p) {
+			return true
+		}
+	}
+	return h == "localhost" || strings.HasPrefix(h, "127.") || h == "kubernetes.default" || h == "169.254.169.254" || h == "169.254.170.23" || h == "169.254.170.2" || h == "0.0.0.0"
+}
+
+func (r *Redactor) stand(kind, value, format string) string {
+	key := kind + "\x00" + value
+	if n, ok := r.names[key]; ok {
+		return n
+	}
+	r.count[kind]++
+	n := fmt.Sprintf(format, r.count[kind])
+	r.names[key] = n
+	return n
+}
+
+func (r *Redactor) account(s string) string {
+	return r.stand("account", s, "%012d")
+}
+
+// Redact returns the text with secrets, account numbers, cluster ids, hosts,
+// addresses, mail addresses, user folders and UUIDs replaced.
+func (r *Redactor) Redact(s string) string {
+	s = redactSecrets(s, func(m string) string { return r.stand("secret", m, "secret-%d") })
+	s = mail.ReplaceAllStringFunc(s, func(m string) string { return r.stand("mail", m, "person-%d@example.com") })
+	s = uuid.ReplaceAllStringFunc(s, func(m string) string { return r.stand("uuid", m, "00000000-0000-4000-8000-%012d") })
+	s = arnAccount.ReplaceAllStringFunc(s, func(m string) string {
+		p := arnAccount.FindStringSubmatch(m)
+		return p[1] + r.account(p[2]) + p[3]
+	})
+	s = ecrAccount.ReplaceAllStringFunc(s, func(m string) string {
+		p := ecrAccount.FindStringSubmatch(m)
+		return r.account(p[1]) + p[2]
+	})
+	s = account.ReplaceAllStringFunc(s, func(m string) string {
+		if strings.HasPrefix(m, "00000000") {
+			return m // a stand-in
+		}
+		return r.account(m)
+	})
+	s = eksHost.ReplaceAllStringFunc(s, func(m string) string {
+		p := eksHost.FindStringSubmatch(m)
+		return r.stand("cluster", m, "%032d") + "." + p[1] + "." + p[2] + ".eks.amazonaws.com"
+	})
+	s = eksID.ReplaceAllStringFunc(s, func(m string) string {
+		return "/id/" + r.stand("cluster", m, "%032d")
+	})
+	s = urlHost.ReplaceAllStringFunc(s, func(m string) string {
+		p := urlHost.FindStringSubmatch(m)
+		if isPublicHost(p[3]) || strings.HasSuffix(p[3], "example.com") {
+			return p[1] + p[3]
+		}
+		return p[1] + r.host(p[3])
+	})
+	s = ipv4.ReplaceAllStringFunc(s, func(m string) string {
+		if isPublicHost(m) || strings.HasPrefix(m, "192.0.2.") {
+			return m
+		}
+		return r.stand("address", m, "192.0.2.%d")
+	})
+	s = ec2Host.ReplaceAllStringFunc(s, func(m string) string { return r.stand("node", m, "ip-192-0-2-%d") })
+	s = homeDir.ReplaceAllStringFunc(s, func(m string) string {
+		p := homeDir.FindStringSubmatch(m)
+		return p[1] + r.stand("person", p[2], "user%d")
+	})
+	s = bareHost.ReplaceAllStringFunc(s, func(m string) string {
+		if isPublicHost(m) || strings.HasSuffix(m, "example.com") {
+			return m
+		}
+		return r.host(m)
+	})
+	return s
+}
+
+func (r *Redactor) host(h string) string {
+	if ipv4.MatchString(h) {
+		return r.stand("address", h, "192.0.2.%d")
+	}
+	return r.stand("host", strings.ToLower(h), "host-%d.example.com")
+}

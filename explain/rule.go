@@ -1,0 +1,306 @@
+package explain
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strings"
+	"sync"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/kubecred/kubecred/finding"
+)
+
+// rule is a cause as data. Its texts may hold {fact.key}, which is replaced by
+// the fact's first value.
+type rule struct {
+	ID   string `yaml:"id"`
+	Code string `yaml:"code"`
+	// Cause is the message; where it is empty the code's title speaks.
+	Cause   string `yaml:"cause"`
+	Subject string `yaml:"subject"`
+	// Why adds details, one idea a line.
+	Why      []string         `yaml:"why"`
+	Severity finding.Severity `yaml:"severity"`
+	// Fix replaces the code's mending, Command is what does it.
+	Fix     string `yaml:"fix"`
+	Command string `yaml:"command"`
+	Stopgap string `yaml:"stopgap"`
+	// When must all hold. Also may hold, and then weighs.
+	When []cond `yaml:"when"`
+	Also []cond `yaml:"also"`
+	// Tell is how to find out whether it is this cause or another.
+	Tell string `yaml:"tell"`
+	// Versions says for which versions it holds.
+	Versions string `yaml:"versions"`
+	// Over names rules or codes that this one makes superfluous.
+	Over []string `yaml:"over"`
+	// Trap marks an error that is not about what it seems to be about.
+	Trap bool `yaml:"trap"`
+	// Weak marks a rule whose signs alone are never enough to act on.
+	Weak bool `yaml:"weak"`
+}
+
+// cond is one condition. Exactly one of its fields is set, besides Weight.
+type cond struct {
+	// Text is a regular expression (RE2, case does not matter) on a line of
+	// the inputs, with quotes that were escaped made plain.
+	Text string `yaml:"text"`
+	// Message holds where one of the code's own messages stands in the inputs.
+	Message string `yaml:"message"`
+	// Fact is "key", "key=value", "key~expression", "key<1.24" or "key>=1.24".
+	Fact string `yaml:"fact"`
+	// Finding is the code of a road's own check.
+	Finding string `yaml:"finding"`
+	Any     []cond `yaml:"any"`
+	All     []cond `yaml:"all"`
+	Not     *cond  `yaml:"not"`
+	// Weight replaces the weight that the kind of condition has by itself.
+	Weight *int `yaml:"weight"`
+
+	pattern *pattern
+	test    *factTest
+}
+
+// pattern is a regular expression and a literal that stands in every match.
+type pattern struct {
+	re      *regexp.Regexp
+	literal string // in lower case
+}
+
+type factTest struct {
+	key, op, value string
+	re             *regexp.Regexp
+	version        version
+}
+
+//go:embed rules/*.yaml
+var ruleFiles embed.FS
+
+var rules = sync.OnceValue(func() []rule {
+	rs, err := readRules(ruleFiles)
+	if err != nil {
+		panic(err) // the data is part of the program and tested
+	}
+	return rs
+})
+
+func readRules(files fs.FS) ([]rule, error) {
+	var out []rule
+	names, err := fs.Glob(files, "rules/*.yaml")
+	if err != nil {
+		return nil, err
+	}
+	ids := map[string]bool{}
+	for _, name := range names {
+		data, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, err
+		}
+		dec := yaml.NewDecoder(strings.NewReader(string(data)))
+		dec.KnownFields(true)
+		var rs []rule
+		if err := dec.Decode(&rs); err != nil {
+			return nil, fmt.Errorf("explain: %s: %w", name, err)
+		}
+		for i := range rs {
+			r := &rs[i]
+			if ids[r.ID] || r.ID == "" {
+				return nil, fmt.Errorf("explain: %s: rule %q has no name of its own", name, r.ID)
+			}
+			ids[r.ID] = true
+			if _, ok := finding.Lookup(r.Code); !ok {
+				return nil, fmt.Errorf("explain: rule %s: unknown code %q", r.ID, r.Code)
+			}
+			for _, list := range [][]cond{r.When, r.Also} {
+				for j := range list {
+					if err := list[j].compile(); err != nil {
+						return nil, fmt.Errorf("explain: rule %s: %w", r.ID, err)
+					}
+				}
+			}
+			if len(r.When) == 0 {
+				return nil, fmt.Errorf("explain: rule %s has no condition", r.ID)
+			}
+		}
+		out = append(out, rs...)
+	}
+	return out, nil
+}
+
+func (c *cond) compile() error {
+	set := 0
+	for _, on := range []bool{c.Text != "", c.Message != "", c.Fact != "", c.Finding != "", c.Any != nil, c.All != nil, c.Not != nil} {
+		if on {
+			set++
+		}
+	}
+	if set != 1 {
+		return fmt.Errorf("a condition sets %d of text, message, fact, finding, any, all, not", set)
+	}
+	switch {
+	case c.Text != "":
+		p, err := newPattern(c.Text)
+		if err != nil {
+			return err
+		}
+		c.pattern = p
+	case c.Fact != "":
+		t, err := newFactTest(c.Fact)
+		if err != nil {
+			return err
+		}
+		c.test = t
+	case c.Message != "":
+		if code, ok := finding.Lookup(c.Message); !ok || len(code.Messages) == 0 {
+			return fmt.Errorf("code %s has no messages", c.Message)
+		}
+	case c.Finding != "":
+		if _, ok := finding.Lookup(c.Finding); !ok {
+			return fmt.Errorf("unknown code %s", c.Finding)
+		}
+	case c.Not != nil:
+		return c.Not.compile()
+	}
+	for _, list := range [][]cond{c.Any, c.All} {
+		for i := range list {
+			if err := list[i].compile(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func newPattern(expr string) (*pattern, error) {
+	re, err := regexp.Compile(`(?i)` + expr)
+	if err != nil {
+		return nil, err
+	}
+	p := &pattern{re: re}
+	if tree, err := syntax.Parse(expr, syntax.Perl); err == nil {
+		p.literal = strings.ToLower(required(tree.Simplify()))
+	}
+	return p, nil
+}
+
+// required returns the longest literal that every match of the tree holds.
+func required(n *syntax.Regexp) string {
+	switch n.Op {
+	case syntax.OpLiteral:
+		return string(n.Rune)
+	case syntax.OpCapture, syntax.OpPlus:
+		return required(n.Sub[0])
+	case syntax.OpRepeat:
+		if n.Min > 0 {
+			return required(n.Sub[0])
+		}
+	case syntax.OpConcat:
+		best, run := "", ""
+		for _, s := range n.Sub {
+			if s.Op == syntax.OpLiteral {
+				run += string(s.Rune)
+			} else {
+				run = required(s)
+			}
+			if len(run) > len(best) {
+				best = run
+			}
+			if s.Op != syntax.OpLiteral {
+				run = ""
+			}
+		}
+		return best
+	}
+	return ""
+}
+
+var factShape = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9._-]*)(?:(=|~|<|>=)(.+))?$`)
+
+func newFactTest(s string) (*factTest, error) {
+	m := factShape.FindStringSubmatch(s)
+	if m == nil {
+		return nil, fmt.Errorf("fact %q: want key, key=value, key~expression, key<version or key>=version", s)
+	}
+	t := &factTest{key: m[1], op: m[2], value: m[3]}
+	var err error
+	switch t.op {
+	case "~":
+		t.re, err = regexp.Compile(`(?i)` + t.value)
+	case "<", ">=":
+		var ok bool
+		if t.version, ok = parseVersion(t.value); !ok {
+			err = fmt.Errorf("fact %q: no version", s)
+		}
+	}
+	return t, err
+}
+
+func (t *factTest) holds(value string) bool {
+	switch t.op {
+	case "":
+		return true
+	case "=":
+		return strings.EqualFold(value, t.value)
+	case "~":
+		return t.re.MatchString(value)
+	}
+	v, ok := parseVersion(value)
+	return ok && (v.compare(t.version) < 0) == (t.op == "<")
+}
+
+// marks are the literals of all rules and messages, by which a large log is
+// sampled.
+var marks = sync.OnceValue(func() *matcher {
+	words := map[string]bool{"seconds after warning threshold": true}
+	var walk func([]cond)
+	walk = func(list []cond) {
+		for _, c := range list {
+			if c.pattern != nil && len(c.pattern.literal) >= 8 {
+				words[c.pattern.literal] = true
+			}
+			walk(c.Any)
+			walk(c.All)
+		}
+	}
+	for _, r := range rules() {
+		walk(r.When)
+		walk(r.Also)
+	}
+	for _, m := range messages() {
+		if len(m.pattern.literal) >= 8 {
+			words[m.pattern.literal] = true
+		}
+	}
+	list := make([]string, 0, len(words))
+	for w := range words {
+		list = append(list, w)
+	}
+	slices.Sort(list)
+	return newMatcher(list)
+})
+
+// message is an error text of a code.
+type message struct {
+	code    finding.Code
+	index   int
+	pattern *pattern
+}
+
+var messages = sync.OnceValue(func() []message {
+	var out []message
+	for _, c := range finding.Codes() {
+		for i, m := range c.Messages {
+			p, err := newPattern(m.Pattern)
+			if err != nil {
+				panic(err) // tested with the codes
+			}
+			out = append(out, message{c, i, p})
+		}
+	}
+	return out
+})

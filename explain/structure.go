@@ -1,0 +1,449 @@
+package explain
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Bounds of what is parsed: enough for any configuration file, and for the
+// first events of a log.
+const (
+	maxDocument  = 1 << 20
+	maxParsed    = 1 << 20
+	maxDepth     = 60
+	maxDocuments = 400
+)
+
+// document is a YAML or JSON value found in a text. Its lines are those of the
+// text shifted by line and column.
+type document struct {
+	s      *scan
+	root   *yaml.Node
+	line   int    // index of the text's line on which the document begins
+	column int    // bytes cut from the front of each line
+	source string // what was parsed
+	json   bool
+}
+
+// structures finds every YAML and JSON document in the text and looks at each.
+func (e *evidence) structures(s *scan) {
+	if s.t.Sampled {
+		e.jsonValues(s)
+		return
+	}
+	all := strings.Join(s.t.Lines, "\n")
+	budget := maxParsed
+	if len(all) <= maxDocument {
+		if docs, ok := wholeYAML(s, all); ok {
+			for _, d := range docs {
+				e.document(d)
+			}
+			return
+		}
+	}
+	n := 0
+	for _, b := range blocks(s.t.Lines) {
+		if n++; n > maxDocuments || budget < 0 {
+			break
+		}
+		budget -= b.size
+		if d, ok := b.parse(s); ok {
+			e.document(d)
+		} else if len(b.lines) > 4 {
+			e.add("badYAML", "does not parse", s.t.where(b.first, 0))
+		}
+	}
+	e.jsonValues(s)
+}
+
+// wholeYAML parses the text as a stream of documents if it is one.
+func wholeYAML(s *scan, all string) ([]*document, bool) {
+	dec := yaml.NewDecoder(strings.NewReader(all))
+	var docs []*document
+	useful := false
+	for len(docs) < maxDocuments {
+		var n yaml.Node
+		if err := dec.Decode(&n); err != nil {
+			if err.Error() == "EOF" {
+				return docs, useful
+			}
+			return nil, false
+		}
+		root := &n
+		if n.Kind == yaml.DocumentNode && len(n.Content) > 0 {
+			root = n.Content[0]
+		}
+		if root.Kind == yaml.MappingNode && !looksLikeProse(root) || root.Kind == yaml.SequenceNode {
+			useful = true
+		}
+		docs = append(docs, &document{s: s, root: root, source: all})
+	}
+	return docs, useful
+}
+
+// looksLikeProse tells a mapping that is only a sentence with a colon:
+// "error: You must be logged in".
+func looksLikeProse(n *yaml.Node) bool {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if strings.Contains(n.Content[i].Value, " ") || n.Content[i+1].Kind == yaml.ScalarNode && strings.Count(n.Content[i+1].Value, " ") > 3 {
+			continue
+		}
+		return false
+	}
+	return true
+}
+
+// block is a run of lines that may be YAML.
+type block struct {
+	first, last int // indices, inclusive
+	indent      int
+	lines       []string
+	size        int
+}
+
+var (
+	yamlLine = regexp.MustCompile(`^(?:- )*(?:"[^"]{1,120}"|'[^']{1,120}'|[A-Za-z_$][\w./$-]{0,120})\s*:(?:\s|$)|^-(?:\s|$)|^#|^---|^\.\.\.$|^[\]}]`)
+	// front is what people and tools put before a line: a quotation mark, a
+	// line number, a time, a log prefix, a diff's sign.
+	front = []*regexp.Regexp{
+		regexp.MustCompile(`^\s*(?:>\s?)+`),
+		regexp.MustCompile(`^\s*[│┃|]\s?`),
+		regexp.MustCompile(`^\s*\d{1,5}\s*(?:[│|:]\s?|\t|  )`),
+		regexp.MustCompile(`^\s*\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?:? `),
+		regexp.MustCompile(`^[+-](?:[ ]|[A-Za-z])`),
+	}
+)
+
+// blocks splits the lines into runs that look like YAML, with what stands
+// before each line taken off and the common indentation measured.
+func blocks(lines []string) []block {
+	var out []block
+	var cur *block
+	flush := func() {
+		if cur == nil {
+			return
+		}
+		for len(cur.lines) > 0 && strings.TrimSpace(cur.lines[len(cur.lines)-1]) == "" {
+			cur.lines = cur.lines[:len(cur.lines)-1]
+			cur.last--
+		}
+		if len(cur.lines) > 0 {
+			cur.indent = commonIndent(cur.lines)
+			for _, l := range cur.lines {
+				cur.size += len(l) + 1
+			}
+			out = append(out, *cur)
+		}
+		cur = nil
+	}
+	stripped := unfront(lines)
+	scalar := -1 // indentation of the key whose block scalar we are in
+	for i, l := range stripped {
+		trimmed := strings.TrimLeft(l, " \t")
+		indent := len(l) - len(trimmed)
+		switch {
+		case trimmed == "":
+			if cur != nil {
+				cur.lines = append(cur.lines, "")
+				cur.last = i
+			}
+			continue
+		case cur != nil && scalar >= 0 && indent > scalar:
+		case yamlLine.MatchString(trimmed):
+			scalar = -1
+			if strings.HasSuffix(strings.TrimRight(trimmed, " +-0123456789"), "|") || strings.HasSuffix(strings.TrimRight(trimmed, " +-"), ">") {
+				scalar = indent
+			}
+		default:
+			flush()
+			scalar = -1
+			continue
+		}
+		if cur == nil {
+			cur = &block{first: i}
+		}
+		cur.lines = append(cur.lines, l)
+		cur.last = i
+	}
+	flush()
+	return out
+}
+
+// unfront takes off what stands before most of the lines.
+func unfront(lines []string) []string {
+	out := lines
+	for _, re := range front {
+		hit, n := 0, 0
+		for _, l := range out {
+			if strings.TrimSpace(l) == "" {
+				continue
+			}
+			n++
+			if re.MatchString(l) {
+				hit++
+			}
+		}
+		if n < 2 || hit*10 < n*7 {
+			continue
+		}
+		next := make([]string, len(out))
+		for i, l := range out {
+			m := re.FindStringIndex(l)
+			if m == nil {
+				next[i] = l
+				continue
+			}
+			cut := m[1]
+			if strings.HasPrefix(re.String(), `^[+-]`) {
+				next[i] = " " + l[1:]
+				continue
+			}
+			next[i] = l[cut:]
+		}
+		out = next
+	}
+	return out
+}
+
+func commonIndent(lines []string) int {
+	least := -1
+	for _, l := range lines {
+		if strings.TrimSpace(l) == "" {
+			continue
+		}
+		n := len(l) - len(strings.TrimLeft(l, " "))
+		if least < 0 || n < least {
+			least = n
+		}
+	}
+	return max(least, 0)
+}
+
+// parse parses the block, and where it is cut at either end the longest part
+// of it that is whole.
+func (b *block) parse(s *scan) (*document, bool) {
+	lines := make([]string, len(b.lines))
+	for i, l := range b.lines {
+		if len(l) >= b.indent {
+			l = l[b.indent:]
+		}
+		lines[i] = strings.ReplaceAll(l, "\t", "  ")
+	}
+	for from, tries := 0, 0; from < len(lines) && tries < 6; tries++ {
+		part := lines[from:]
+		indent := commonIndent(part)
+		cut := make([]string, len(part))
+		for i, l := range part {
+			cut[i] = l[min(indent, len(l)):]
+		}
+		n, ok, bad := parsePart(cut)
+		if ok && useful(n) {
+			return &document{s: s, root: n, line: b.first + from, column: b.indent + indent, source: strings.Join(cut, "\n")}, true
+		}
+		if bad > 1 && bad <= len(cut) {
+			if n, ok, _ := parsePart(cut[:bad-1]); ok && useful(n) {
+				return &document{s: s, root: n, line: b.first + from, column: b.indent + indent, source: strings.Join(cut[:bad-1], "\n")}, true
+			}
+		}
+		// Cut at the front: begin at the next line that is indented less.
+		next := -1
+		first := len(lines[from]) - len(strings.TrimLeft(lines[from], " "))
+		for i := from + 1; i < len(lines); i++ {
+			if t := strings.TrimLeft(lines[i], " "); t != "" && len(lines[i])-len(t) < first {
+				next = i
+				break
+			}
+		}
+		if next < 0 {
+			return nil, false
+		}
+		from = next
+	}
+	return nil, false
+}
+
+var yamlErrorLine = regexp.MustCompile(`line (\d+)`)
+
+func parsePart(lines []string) (root *yaml.Node, ok bool, bad int) {
+	var n yaml.Node
+	src := strings.Join(lines, "\n")
+	if err := yaml.Unmarshal([]byte(src), &n); err != nil {
+		if m := yamlErrorLine.FindStringSubmatch(err.Error()); m != nil {
+			bad = atoi(m[1])
+		}
+		return nil, false, bad
+	}
+	if n.Kind == yaml.DocumentNode && len(n.Content) > 0 {
+		return n.Content[0], true, 0
+	}
+	return nil, false, 0
+}
+
+func useful(n *yaml.Node) bool {
+	return n != nil && (n.Kind == yaml.MappingNode && !looksLikeProse(n) || n.Kind == yaml.SequenceNode)
+}
+
+func atoi(s string) int {
+	n := 0
+	for _, c := range s {
+		if c < '0' || c > '9' || n > 1<<24 {
+			return n
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n
+}
+
+// jsonValues finds JSON objects inside lines and across them, whole or cut.
+func (e *evidence) jsonValues(s *scan) {
+	budget, found := maxParsed, 0
+	for i := 0; i < len(s.t.Lines); i++ {
+		l := s.t.Lines[i]
+		for at := 0; at < len(l) && budget > 0 && found < maxDocuments; {
+			n := strings.IndexByte(l[at:], '{')
+			if n < 0 {
+				break
+			}
+			at += n
+			rest := strings.TrimLeft(l[at+1:], " ")
+			if rest != "" && rest[0] != '"' && rest[0] != '\\' && rest[0] != '}' {
+				at++
+				continue
+			}
+			src, lines := jsonFrom(s.t.Lines, i, at)
+			if len(src) < 8 {
+				at++
+				continue
+			}
+			budget -= len(src)
+			d, ok := parseJSON(s, src, i, at)
+			if !ok {
+				at++
+				continue
+			}
+			found++
+			e.document(d)
+			if lines > 0 {
+				i += lines
+				break
+			}
+			at += len(src)
+		}
+	}
+}
+
+// jsonFrom returns the JSON value that begins at a place, closed where it was
+// cut, and how many lines it goes on.
+func jsonFrom(lines []string, i, at int) (src string, more int) {
+	var b strings.Builder
+	var stack []byte
+	inString, escaped := false, false
+	for n := i; n < len(lines) && b.Len() < maxDocument && n-i < 4000; n++ {
+		l := lines[n]
+		if n == i {
+			l = l[at:]
+		} else {
+			b.WriteByte('\n')
+			if inString {
+				break // a string does not go over a line's end: cut here
+			}
+		}
+		for k := 0; k < len(l); k++ {
+			c := l[k]
+			b.WriteByte(c)
+			switch {
+			case escaped:
+				escaped = false
+			case c == '\\':
+				escaped = true
+			case c == '"':
+				inString = !inString
+			case inString:
+			case c == '{' || c == '[':
+				if stack = append(stack, c+2); len(stack) > maxDepth {
+					return "", 0
+				}
+			case c == '}' || c == ']':
+				if len(stack) == 0 || stack[len(stack)-1] != c {
+					return "", 0
+				}
+				stack = stack[:len(stack)-1]
+				if len(stack) == 0 {
+					return b.String(), n - i
+				}
+			}
+		}
+		if n == i && !strings.ContainsAny(l, `":`) && strings.TrimSpace(l) != "{" {
+			return "", 0
+		}
+	}
+	// Cut at the end: close what is open.
+	cut := strings.TrimRight(b.String(), " \n\t")
+	if inString {
+		cut = strings.TrimSuffix(cut, `\`) + `"`
+	}
+	cut = strings.TrimRight(cut, " ,")
+	if strings.HasSuffix(cut, ":") {
+		cut += "null"
+	}
+	for k := len(stack) - 1; k >= 0; k-- {
+		cut += string(stack[k])
+	}
+	return cut, len(lines) - i - 1
+}
+
+func parseJSON(s *scan, src string, line, col int) (*document, bool) {
+	if !json.Valid([]byte(src)) {
+		// A string that was cut between key and value, or a log line whose
+		// quotes are escaped.
+		fixed := strings.ReplaceAll(src, `\"`, `"`)
+		if !json.Valid([]byte(fixed)) {
+			if n := strings.LastIndexByte(src, ','); n > 0 {
+				fixed = closed(src[:n])
+			}
+			if !json.Valid([]byte(fixed)) {
+				return nil, false
+			}
+		}
+		src = fixed
+	}
+	var n yaml.Node
+	if err := yaml.Unmarshal([]byte(strings.ReplaceAll(src, "\t", " ")), &n); err != nil || n.Kind != yaml.DocumentNode || len(n.Content) == 0 {
+		return nil, false
+	}
+	if n.Content[0].Kind != yaml.MappingNode {
+		return nil, false
+	}
+	return &document{s: s, root: n.Content[0], line: line, column: col, source: src, json: true}, true
+}
+
+// closed closes the brackets and strings that are open in a cut value.
+func closed(src string) string {
+	var stack []byte
+	inString, escaped := false, false
+	for _, c := range []byte(src) {
+		switch {
+		case escaped:
+			escaped = false
+		case c == '\\':
+			escaped = true
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			stack = append(stack, c+2)
+		case (c == '}' || c == ']') && len(stack) > 0:
+			stack = stack[:len(stack)-1]
+		}
+	}
+	if inString {
+		src += `"`
+	}
+	for k := len(stack) - 1; k >= 0; k-- {
+		src += string(stack[k])
+	}
+	return src
+}
