@@ -16,6 +16,17 @@ build: ## build the programs into bin/
 	@mkdir -p $(BIN)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/ ./cmd/...
 
+DEMO = doctor --kubeconfig examples/kubeconfig-2021.yaml --kubeconfig examples/kubeconfig-aws-cli-1.45.yaml \
+  --audit-log examples/audit-kube-apiserver-1.35.4.log.gz --image-config examples/credential-provider-config.yaml \
+  --profile eks --now 2026-11-22T04:13:00Z --fail-on never
+.PHONY: demo
+demo: build ## check the real inputs in examples/ and write a report
+	@mkdir -p report
+	@$(BIN)/kubecred $(DEMO)
+	@$(BIN)/kubecred $(DEMO) -o json > report/report.json
+	@$(BIN)/kubecred doctor --from report/report.json -o html --fail-on never > report/report.html
+	@echo; echo "The same as a page to look at: report/report.html, and for programs: report/report.json"
+
 .PHONY: test
 test: ## unit tests, scripts and fuzz seeds; needs only Go
 	CGO_ENABLED=0 $(GO) test -shuffle=on $(FLAGS) ./...
@@ -58,7 +69,11 @@ docs: ## write docs/cli.md and docs/codes.md from the commands and the codes
 	$(GO) run ./hack/docs docs
 
 .PHONY: bench
-bench: ## benchmarks; docs/benchmarks.md says what they show
+bench: ## whole processes beside their baselines; docs/benchmarks.md
+	$(GO) run ./hack/bench
+
+.PHONY: microbench
+microbench: ## the benchmarks of the packages
 	$(GO) test -run '^$$' -bench . -benchmem $(FLAGS) ./...
 
 FUZZTIME ?= 20s
