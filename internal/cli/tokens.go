@@ -52,7 +52,7 @@ func (a *app) tokensCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.tokensScanCommand())
+	cmd.AddCommand(a.tokensScanCommand(), a.tokensListCommand())
 	return cmd
 }
 
