@@ -29,6 +29,8 @@ access entries of EKS as the aws CLI prints them.`,
 	cmd.AddCommand(
 		a.authenticatorExplainCommand(),
 		a.authenticatorLintCommand(),
+		a.authenticatorConvertCommand(),
+		a.authenticatorDiffCommand(),
 	)
 	return cmd
 }
