@@ -110,7 +110,10 @@ func (d *decoder) add(ev Event, received, staged []byte) error {
 	return nil
 }
 
+// The last of several keys of one name counts, as in encoding/json.
+
 func user(w *walker, ev *Event) error {
+	ev.Username, ev.CredentialID, ev.PodName, ev.PodUID, ev.NodeName = nil, nil, nil, nil, nil
 	if w.peek() != '{' {
 		return w.skip()
 	}
@@ -119,6 +122,7 @@ func user(w *walker, ev *Event) error {
 		case "username":
 			ev.Username, err = w.strOr()
 		case "extra":
+			ev.CredentialID, ev.PodName, ev.PodUID, ev.NodeName = nil, nil, nil, nil
 			if w.peek() != '{' {
 				return w.skip()
 			}
@@ -148,6 +152,7 @@ func extra(w *walker, ev *Event, key []byte) (err error) {
 }
 
 func status(w *walker, ev *Event) error {
+	ev.Code = 0
 	if w.peek() != '{' {
 		return w.skip()
 	}
@@ -161,6 +166,7 @@ func status(w *walker, ev *Event) error {
 }
 
 func annotations(w *walker, ev *Event) error {
+	ev.Mark = nil
 	if w.peek() != '{' {
 		return w.skip()
 	}

@@ -150,11 +150,9 @@ func isDocument(text []byte) bool {
 	}
 	next := bytes.TrimLeft(text[i:], " \t\r\n")
 	first := bytes.TrimRight(text[:i], " \t\r")
-	if len(first) == 1 && first[0] == '[' {
-		return true
-	}
 	w := walker{b: first}
-	return errors.Is(w.skip(), errTruncated) && len(next) > 0 && next[0] != '{'
+	// A cut line of a log is followed by another event; a list goes on with one.
+	return errors.Is(w.skip(), errTruncated) && len(next) > 0 && (first[0] == '[' || first[len(first)-1] == '[' || next[0] != '{')
 }
 
 // longLine takes apart a line that is longer than a block. The block holds its

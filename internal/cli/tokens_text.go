@@ -29,6 +29,12 @@ func (a *app) writeTokens(s tokenScan, r finding.Report) error {
 	for _, src := range s.sources() {
 		fmt.Fprintf(&b, "%s: %s\n", report.Clean(src.Name), src.Summary)
 	}
+	if n := s.judged.Before; n > 0 {
+		fmt.Fprintf(&b, "%s before --since %s left out\n", plural(n, "event", "events"), was(n))
+	}
+	if n := s.judged.After; n > 0 {
+		fmt.Fprintf(&b, "%s later than --now %s left out\n", plural(n, "event", "events"), was(n))
+	}
 	groups := s.groups()
 	for i := range groups {
 		slices.SortStableFunc(groups[i].tokens, func(x, y satoken.Token) int {
@@ -52,6 +58,13 @@ func (a *app) writeTokens(s tokenScan, r finding.Report) error {
 	s.writeClosing(&b, groups)
 	_, err := a.Stdout.Write(b.Bytes())
 	return err
+}
+
+func was(n int64) string {
+	if n == 1 {
+		return "was"
+	}
+	return "were"
 }
 
 func (s tokenScan) writeGroup(b *bytes.Buffer, g workloadTokens) {

@@ -1,0 +1,106 @@
+package satoken_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/gzip"
+	"pgregory.net/rapid"
+
+	"github.com/kubecred/kubecred/auditlog"
+	"github.com/kubecred/kubecred/satoken"
+)
+
+// story draws requests of a few pods and clients over some hours.
+func story(t *rapid.T) []use {
+	pods := []string{"web-6d8f7c9b5-hx2lq", "web-6d8f7c9b5-zz9rt", "job-5b7d6f4c8-tq2wn", "db-0", ""}
+	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) use {
+		u := use{
+			At:      rapid.IntRange(0, 20000).Draw(t, "at"),
+			Account: rapid.SampledFrom([]string{"apps/web", "apps/db"}).Draw(t, "account"),
+			Pod:     rapid.SampledFrom(pods).Draw(t, "pod"),
+			Agent:   rapid.SampledFrom([]string{"web/1", "sidecar/2 \"x\"", ""}).Draw(t, "agent"),
+			IP:      rapid.SampledFrom([]string{"10.0.0.1", "10.0.0.2"}).Draw(t, "ip"),
+			JTI:     rapid.SampledFrom([]string{"x", "y", "z", ""}).Draw(t, "jti"),
+			Stale:   -1,
+		}
+		if u.JTI != "" {
+			// A token belongs to one pod of one account.
+			n := int(u.JTI[0] - 'x')
+			u.Pod, u.Account = pods[n], []string{"apps/web", "apps/web", "apps/db"}[n]
+		}
+		if u.Pod != "" {
+			u.UID = "uid-" + u.Pod
+		}
+		switch rapid.IntRange(0, 3).Draw(t, "kind") {
+		case 0:
+			u.Refused = true
+		case 1, 2:
+			// The marks of a token tell one time of issue, give or take the cache.
+			if u.JTI != "z" {
+				u.Stale = month + u.At - rapid.IntRange(0, 10).Draw(t, "lag")
+			}
+		}
+		return u
+	}), 1, 40).Draw(t, "uses")
+}
+
+// TestOrderAndShape: shuffling, splitting, repeating and re-wrapping a log
+// changes nothing of what is said of it.
+func TestOrderAndShape(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		all := lines(story(rt))
+		o := satoken.JudgeOptions{Now: start.Add(time.Duration(rapid.IntRange(0, 70*86400).Draw(rt, "now")) * time.Second), All: rapid.Bool().Draw(rt, "all")}
+		want := judge(t, o, text(all...))
+
+		shuffled := rapid.Permutation(all).Draw(rt, "order")
+		if rapid.Bool().Draw(rt, "repeat") {
+			shuffled = append(shuffled, shuffled[:len(shuffled)/2]...)
+		}
+		var sources []auditlog.Source
+		for i := 0; len(shuffled) > 0; i++ {
+			n := rapid.IntRange(1, len(shuffled)).Draw(rt, "split")
+			sources = append(sources, auditlog.Reader(fmt.Sprint(i), bytes.NewReader(wrap(rt, shuffled[:n]))))
+			shuffled = shuffled[n:]
+		}
+		got := judge(t, o, sources...)
+		if d := cmp.Diff(want, got); d != "" {
+			rt.Fatalf("-plain +wrapped\n%s", d)
+		}
+	})
+}
+
+// wrap writes events in one of the shapes that logs have.
+func wrap(t *rapid.T, events []string) []byte {
+	var b bytes.Buffer
+	switch rapid.SampledFrom([]string{"lines", "list", "pretty list", "array", "prefixed"}).Draw(t, "shape") {
+	case "lines":
+		b.WriteString(strings.Join(events, "\n"))
+	case "list":
+		fmt.Fprintf(&b, `{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":[%s]}`, strings.Join(events, ","))
+	case "pretty list":
+		compact := fmt.Sprintf(`{"kind":"EventList","items":[%s]}`, strings.Join(events, ","))
+		if err := json.Indent(&b, []byte(compact), "", "  "); err != nil {
+			panic(err)
+		}
+	case "array":
+		b.WriteString("[" + strings.Join(events, ",\n") + "]")
+	case "prefixed":
+		for _, e := range events {
+			b.WriteString("2026-11-22T04:11:42.000Z " + e + "\r\n")
+		}
+	}
+	if !rapid.Bool().Draw(t, "gzip") {
+		return b.Bytes()
+	}
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	w.Write(b.Bytes())
+	w.Close()
+	return z.Bytes()
+}
