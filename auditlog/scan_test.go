@@ -367,4 +367,3 @@ func TestParseMark(t *testing.T) {
 		}
 	}
 }
-

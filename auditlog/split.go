@@ -51,11 +51,6 @@ func newSplitter(emit func([]byte)) *splitter {
 // whole tells whether the input so far ended outside any value.
 func (s *splitter) whole() bool { return s.depth == 0 && !s.inText && !s.bad }
 
-// reset forgets what was begun.
-func (s *splitter) reset() {
-	*s = splitter{emit: s.emit, long: s.long, record: -1, dropped: -1, buf: s.buf[:0], last: s.last[:0], key: s.key[:0]}
-}
-
 func (s *splitter) keep(p []byte) {
 	if s.record < 0 || s.dropped >= 0 || s.over {
 		return

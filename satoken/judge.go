@@ -139,7 +139,6 @@ func compareTokens(a, b *token) int {
 type account struct {
 	t             *Tally
 	o             JudgeOptions
-	forgotten     []*token
 	marked, fresh []*token
 	byPod         map[string][]*token // fresh ones
 }
@@ -280,25 +279,21 @@ func (a *account) fate(out *Token, tok *token, refusedAt int64, refused bool) {
 // replaced tells whether a later pod of the same workload took the token's
 // place, with a fresh token or with one that is marked again.
 func (a *account) replaced(out *Token, tok *token) bool {
-	later := func(f *token) bool {
-		if f.podKey() == tok.podKey() || !SameWorkload(tok.pod, f.pod) {
-			return false
-		}
-		if f.first > tok.last {
-			return true
-		}
+	other := func(f *token) bool { return f.podKey() != tok.podKey() && SameWorkload(tok.pod, f.pod) }
+	for _, f := range a.fresh {
+		switch {
+		case !other(f) || f.last <= tok.last:
 		// Old and new pods overlap while a rollout runs; a replica of its own does
 		// so for good. Only a long silence tells them apart.
-		return f.first > tok.first && f.last > tok.last && a.silent(tok)
-	}
-	for _, f := range a.fresh {
-		if later(f) {
+		case f.first > tok.last && a.overdue(tok), f.first > tok.first && a.silent(tok):
 			out.Verdict, out.Successor = Healed, cmp.Or(f.id, f.pod)
 			return true
 		}
 	}
 	for _, f := range a.marked {
-		if f != tok && f.issued > tok.issued && later(f) {
+		// A marked token tells when it was issued: one as old as the other is a
+		// replica's, not a successor's.
+		if other(f) && f.last > tok.last && f.issued > tok.last/int64(time.Second)-overlap && (f.first > tok.last || a.silent(tok)) {
 			out.Verdict, out.Successor = Snoozed, cmp.Or(f.id, f.pod)
 			out.SuccessorDiesAt = time.Unix(f.issued, 0).UTC().Add(a.o.Profile.Life())
 			return true
@@ -307,11 +302,26 @@ func (a *account) replaced(out *Token, tok *token) bool {
 	return false
 }
 
+// overlap is how many seconds a pod may go on after the one that replaces it
+// has begun.
+const overlap = 600
+
+// usual is the time from one request of a token to the next.
+func (a *account) usual(tok *token) int64 {
+	if n, _ := tok.ids.count(); n > 1 {
+		return (tok.last - tok.first) / (n - 1)
+	}
+	return min(tok.last-a.t.oldest, int64(time.Minute))
+}
+
+// overdue tells whether a token was not used when its next use was due.
+func (a *account) overdue(tok *token) bool {
+	return a.t.newest-tok.last > a.usual(tok)+a.usual(tok)/2
+}
+
 // silent tells whether a token was not used for much longer than it used to be.
 func (a *account) silent(tok *token) bool {
-	n, _ := tok.ids.count()
-	usual := (tok.last - tok.first) / max(1, n-1)
-	return a.t.newest-tok.last > max(int64(10*time.Minute), 3*usual)
+	return a.t.newest-tok.last > max(int64(10*time.Minute), 3*a.usual(tok))
 }
 
 // sharesAgent tells whether a client of both tokens names itself the same.

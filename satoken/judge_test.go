@@ -145,6 +145,8 @@ func TestVerdicts(t *testing.T) {
 		{"another container begins later", []use{old(0, a, "x"), with(fresh(10, a, "y"), func(u *use) { u.Agent = "sidecar" })}, 100, "x=stale,partial y=fresh"},
 		{"fresh token of another account", []use{old(0, a, "x"), with(fresh(10, a, "y"), func(u *use) { u.Account = "apps/api"; u.UID = "q" })}, 100, "x=stale"},
 		{"snoozed", []use{old(0, a, "x"), with(old(5*86400, b, "y"), func(u *use) { u.Stale = 86400 })}, 5*86400 + 10, "x=snoozed y=stale"},
+		{"two pods that are stale both, the other seen later", []use{old(0, a, "x"), with(old(1, b, "y"), func(u *use) { u.Stale = 86400 })}, 100, "x=stale y=stale"},
+		{"a new replica, the old one not yet due", []use{old(0, a, "x"), old(600, a, "x"), fresh(700, b, "y")}, 800, "x=stale y=fresh"},
 		{"two pods that are stale both", []use{old(0, a, "x"), with(old(0, b, "y"), func(u *use) { u.Stale = 86400 }), old(60, a, "x")}, 100, "x=stale y=stale"},
 		{"restarted StatefulSet pod of the same name", []use{old(0, "db-0", "x"), with(fresh(10, "db-0", "y"), func(u *use) { u.UID = "new" })}, 100, "x=healed y=fresh"},
 		{"no credential ids", []use{old(0, a, ""), old(7, a, "")}, 100, "=stale"},

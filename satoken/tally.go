@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -32,6 +33,7 @@ type Tally struct {
 	names       map[string]string // account names, each kept once
 	scratch     []byte
 	newest      int64
+	oldest      int64
 	budget      budget
 	late, early int64 // events outside From and Until
 	dropped     int64 // refused clients beyond maxRefused
@@ -100,7 +102,7 @@ type share struct{ used, limit, each int }
 func NewTally(o TallyOptions) *Tally {
 	return &Tally{
 		o: o, tokens: map[string]*token{}, nameless: map[string]*nameless{}, refused: map[string]*refused{},
-		names: map[string]string{}, forgotten: map[string]forgotten{}, forgetAt: maxFresh,
+		names: map[string]string{}, forgotten: map[string]forgotten{}, forgetAt: maxFresh, oldest: math.MaxInt64,
 		budget: budget{marked: share{limit: maxIDs, each: maxIDs}, fresh: share{limit: maxIDs / 2, each: maxIDs / 2}},
 	}
 }
@@ -117,11 +119,6 @@ func (t *Tally) Add(events []auditlog.Event) {
 }
 
 func (t *Tally) add(ev *auditlog.Event) {
-	at := ev.Time.UnixNano()
-	account, ok := bytes.CutPrefix(ev.Username, accountPrefix)
-	if !ok && len(ev.Mark) == 0 && ev.Code != 401 {
-		return
-	}
 	if !t.o.From.IsZero() && ev.Time.Before(t.o.From) {
 		t.early++
 		return
@@ -130,7 +127,12 @@ func (t *Tally) add(ev *auditlog.Event) {
 		t.late++
 		return
 	}
-	t.newest = max(t.newest, at)
+	at := ev.Time.UnixNano()
+	t.newest, t.oldest = max(t.newest, at), min(t.oldest, at)
+	account, ok := bytes.CutPrefix(ev.Username, accountPrefix)
+	if !ok && len(ev.Mark) == 0 && ev.Code != 401 {
+		return
+	}
 	var mark auditlog.Mark
 	marked := false
 	if len(ev.Mark) > 0 {
