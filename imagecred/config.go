@@ -2,6 +2,7 @@ package imagecred
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kubecred/kubecred/finding"
@@ -74,15 +75,16 @@ type TokenAttributes struct {
 func (p *Provider) path() string { return "providers[" + strconv.Itoa(p.index) + "]" }
 
 // Where is the place of a field of the provider, such as "matchImages[1]"; for
-// one that is not there, the place of the provider. "" is the provider itself.
+// one that is not there, the place of what holds it. "" is the provider itself.
 func (p *Provider) Where(field string) finding.Where {
 	if p.places == nil {
 		return finding.Where{File: p.File}
 	}
-	if field != "" {
+	for field != "" {
 		if w, ok := p.places.value(p.path() + "." + field); ok {
 			return w
 		}
+		field = field[:max(strings.LastIndexAny(field, ".["), 0)]
 	}
 	w, _ := p.places.value(p.path())
 	return w

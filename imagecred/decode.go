@@ -39,6 +39,11 @@ const (
 	strict  // unknown and duplicate fields
 )
 
+// kubeletWords is an error in the words of the kubelet.
+type kubeletWords string
+
+func (w kubeletWords) Error() string { return string(w) }
+
 // Error is the kubelet's error, without the document, which may hold secrets.
 func (e *decodeError) Error() string {
 	if e.kind == strict {
@@ -89,9 +94,9 @@ func decode(data []byte) (credentialProviderConfig, *decodeError) {
 	}
 	switch {
 	case meta.Kind == "":
-		return fail(badMeta, errors.New("Object 'Kind' is missing"))
+		return fail(badMeta, kubeletWords("Object 'Kind' is missing"))
 	case version == "":
-		return fail(badMeta, errors.New("Object 'apiVersion' is missing"))
+		return fail(badMeta, kubeletWords("Object 'apiVersion' is missing"))
 	case isOtherKind(group, version, meta.Kind):
 		return fail(wrongKind, fmt.Errorf("failed to decode %q (wrong Kind)", meta.Kind))
 	}

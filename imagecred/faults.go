@@ -90,6 +90,7 @@ type judge struct {
 	// The mended pattern, part by part.
 	newHost, newPort, newPath string
 	schemeless                *Pattern // the pattern without its scheme
+	renamed                   bool     // the path was made from a name of Docker Hub
 }
 
 func (j *judge) add(f PatternFault) { j.faults = append(j.faults, f) }
@@ -157,7 +158,7 @@ func (j *judge) ignored() {
 
 // path judges the pattern's path, which is a plain prefix.
 func (j *judge) path() {
-	p := j.schemeless.path
+	p := j.newPath
 	if p == "" || p == "/" {
 		if p == "/" {
 			j.newPath = ""
@@ -189,6 +190,7 @@ func (j *judge) path() {
 		j.add(PatternFault{Code: codeNever, Never: true, Message: "upper case in the path " + quote(p) + ": the path of an image is always lower case"})
 	case strings.Trim(p, "abcdefghijklmnopqrstuvwxyz0123456789._-/") != "" || badPathStart.MatchString(p):
 		j.add(PatternFault{Code: codeNever, Never: true, Message: "the path " + quote(p) + " holds what no image's path can hold"})
+	case j.renamed:
 	case strings.HasPrefix(p, "/v1/") || strings.HasPrefix(p, "/v2/"):
 		j.newPath = p[len("/v1"):]
 		if j.newPath == "/" {

@@ -4,8 +4,9 @@ import (
 	"strings"
 )
 
-// hostLetters are what an image's host may be made of, besides dots.
-const hostLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
+// hostLetters are what an image's host may be made of, besides dots. References
+// take an underscore there, though DNS does not.
+const hostLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
 // host judges the pattern's host.
 func (j *judge) host() {
@@ -92,6 +93,7 @@ func (j *judge) dockerHub(labels []string, host string) bool {
 		if path == "" {
 			j.newPath = "/library/" + host
 		}
+		j.renamed = true
 		j.add(PatternFault{Code: codeNever, Never: true,
 			Message: "the host " + quote(host) + " has no dot and no port, so no image is on it: such a name is one of docker.io"})
 		return true

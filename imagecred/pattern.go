@@ -113,7 +113,7 @@ func parseSchemeless(s string) (*url.URL, error) {
 	if err != nil {
 		var parse *url.Error
 		if errors.As(err, &parse) {
-			return nil, &url.Error{Op: parse.Op, URL: "https://" + s, Err: parse.Err}
+			return nil, &url.Error{Op: parse.Op, URL: "https://" + strings.TrimPrefix(parse.URL, lenientScheme), Err: parse.Err}
 		}
 		return nil, err
 	}

@@ -18,7 +18,9 @@ func (p *Pattern) AppendReason(dst []byte, t *Target) []byte {
 	}
 	switch {
 	case len(p.labels) == 0:
-		return append(dst, "the pattern is empty"...)
+		return append(dst, "the kubelet cannot parse the pattern"...)
+	case t.n == 0:
+		return append(dst, "the kubelet cannot read the image's host, so no pattern matches"...)
 	case p.never != "":
 		return append(dst, p.never...)
 	case p.port != t.port:

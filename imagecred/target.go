@@ -19,13 +19,14 @@ type Target struct {
 
 // NewTarget parses a repository, which is an image's normalised name without
 // tag or digest ("docker.io/library/busybox"). It fails for what the kubelet
-// would match nothing against; no repository of a [Ref] fails.
+// cannot read either, such as [0]/x, which is a valid reference and no URL; the
+// target is then one that nothing matches.
 func NewTarget(repository string) (Target, error) {
 	t := Target{repository: repository}
 	if !t.parsePlain() {
 		u, err := parseSchemeless(repository)
 		if err != nil {
-			return Target{}, err
+			return Target{repository: repository}, err
 		}
 		t.host, t.port = splitHost(u.Host)
 		t.path = u.Path

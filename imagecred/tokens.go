@@ -20,9 +20,7 @@ func (v *validation) tokens(p *Provider) {
 	}
 	version := v.c.version.orCurrent()
 	if !version.Knows(TokenFields) {
-		v.add(codeTooOld, p.subject(), p.Where("tokenAttributes"),
-			fmt.Sprintf("tokenAttributes is known to kubelets from %s on, and %s is older", Since(TokenFields), version),
-			"leave tokenAttributes out on these nodes", `strict decoding error: unknown field "`+p.path()+`.tokenAttributes"`)
+		v.tooOld(p, "tokenAttributes", TokenFields)
 		return
 	}
 	if !version.Knows(TokenFieldsOn) {
@@ -61,9 +59,7 @@ func (v *validation) cacheType(p *Provider, version Version, add func(field, mes
 	switch {
 	case !version.Knows(CacheTypeField):
 		if t.CacheType != "" {
-			v.add(codeTooOld, p.subject(), p.Where("tokenAttributes.cacheType"),
-				fmt.Sprintf("cacheType is known to kubelets from %s on, and %s is older", Since(CacheTypeField), version),
-				"leave cacheType out on these nodes", `strict decoding error: unknown field "`+p.path()+`.tokenAttributes.cacheType"`)
+			v.tooOld(p, "tokenAttributes.cacheType", CacheTypeField)
 		}
 	case t.CacheType == "":
 		add("cacheType", fmt.Sprintf("cacheType is required from %s on", Since(CacheTypeField)), "add cacheType: Token, or ServiceAccount where the credential depends on the account alone",
@@ -72,6 +68,14 @@ func (v *validation) cacheType(p *Provider, version Version, add func(field, mes
 		add("cacheType", "cacheType "+quote(t.CacheType)+" is neither Token nor ServiceAccount", "write Token or ServiceAccount, in this case of letters",
 			notSupported(field, t.CacheType, []string{"ServiceAccount", "Token"}))
 	}
+}
+
+// tooOld records a field that the kubelet's version does not decode.
+func (v *validation) tooOld(p *Provider, field string, f Feature) {
+	v.c.problem(codeTooOld, p.subject(), p.Where(field),
+		fmt.Sprintf("%s is known to kubelets from %s on, and %s is older", field, Since(f), v.c.version),
+		fmt.Sprintf("error decoding config %q: strict decoding error: unknown field %q", p.File, p.path()+"."+field),
+		"leave it out on these nodes")
 }
 
 // keys judges a list of annotation keys.

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/kubecred/kubecred/finding"
 )
@@ -238,6 +237,3 @@ func (v *validation) duration(p *Provider) {
 			invalid("providers.defaultCacheDuration", d.String(), "must be greater than or equal to 0"))
 	}
 }
-
-// ttl writes a duration as the file would.
-func ttl(d time.Duration) string { return d.String() }

@@ -35,6 +35,23 @@ func (s *imageSource) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.version, "kubernetes-version", "", "judge for kubelets of this version, such as 1.25 (default: the newest known)")
 }
 
+// paths are the configs that are meant, and the plugins' directory: those named,
+// or else what the kubelet of this machine was given.
+func (a *app) imagePaths(named []string, binDir, root string) ([]string, string, error) {
+	if len(named) > 0 {
+		return named, binDir, nil
+	}
+	k, ok := a.findKubelet(root)
+	if !ok || k.Config == "" {
+		return nil, "", errors.New("no config: give --config PATH, the file or directory of the kubelet's --image-credential-provider-config (no kubelet on this machine has one)")
+	}
+	fmt.Fprintf(a.Stderr, "reading %s, as the kubelet does (%s)\n", k.Config, k.Source)
+	if binDir == "" {
+		binDir = k.BinDir
+	}
+	return []string{k.Config}, binDir, nil
+}
+
 // load reads the configs that are named.
 func (a *app) loadImageConfigs(ctx context.Context, paths []string, version imagecred.Version) ([]*imagecred.Config, error) {
 	var out []*imagecred.Config

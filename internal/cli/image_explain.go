@@ -45,10 +45,11 @@ func (a *app) imageExplain(ctx context.Context, o *imageExplainOptions, images [
 	if err != nil {
 		return err
 	}
-	if len(o.configs) == 0 {
-		return errors.New("no config: give --config PATH, the file or directory of the kubelet's --image-credential-provider-config")
+	paths, _, err := a.imagePaths(o.configs, "", "")
+	if err != nil {
+		return err
 	}
-	configs, err := a.loadImageConfigs(ctx, o.configs, version)
+	configs, err := a.loadImageConfigs(ctx, paths, version)
 	if err != nil {
 		return err
 	}
@@ -59,12 +60,7 @@ func (a *app) imageExplain(ctx context.Context, o *imageExplainOptions, images [
 			fmt.Fprintf(a.Stderr, "kubecred: %s: a kubelet does not start with this config: %s (kubecred image lint says more)\n", c.Path, oneLine(problemLine(c)))
 		}
 	}
-	out := bufio.NewWriterSize(a.Stdout, 1<<16)
-	e := newExplainer(configs, out)
-	show := e.text
-	if o.format == "json" {
-		show = e.json
-	}
+	e := newExplainer(configs, a.Stdout, o.format)
 	bad := 0
 	one := func(image string) error {
 		ref, err := imagecred.ParseImage(image)
@@ -73,13 +69,13 @@ func (a *app) imageExplain(ctx context.Context, o *imageExplainOptions, images [
 			fmt.Fprintf(a.Stderr, "kubecred: %s; the kubelet says InvalidImageName\n", oneLine(err.Error()))
 			return nil
 		}
-		return show(ref)
+		return e.add(ref)
 	}
-	if err := a.eachImage(ctx, images, one); err != nil {
+	if err := a.eachImage(ctx, images, one, e.flush); err != nil {
 		return err
 	}
-	if err := out.Flush(); err != nil {
-		return fmt.Errorf("writing: %w", err)
+	if err := e.flush(); err != nil {
+		return err
 	}
 	switch {
 	case bad > 0:
@@ -103,8 +99,9 @@ func problemLine(c *imagecred.Config) string {
 	return s
 }
 
-// eachImage calls f for each image named, and for - for each line of stdin.
-func (a *app) eachImage(ctx context.Context, images []string, f func(string) error) error {
+// eachImage calls f for each image named, and for - for each line of stdin; idle
+// is called when stdin has no more for now.
+func (a *app) eachImage(ctx context.Context, images []string, f func(string) error, idle func() error) error {
 	for _, image := range images {
 		if image != "-" {
 			if err := f(image); err != nil {
@@ -128,6 +125,11 @@ func (a *app) eachImage(ctx context.Context, images []string, f func(string) err
 			}
 			if err != nil {
 				break
+			}
+			if in.Buffered() == 0 {
+				if err := idle(); err != nil {
+					return err
+				}
 			}
 			if err := ctx.Err(); err != nil {
 				return err

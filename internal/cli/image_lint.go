@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"errors"
-
 	"github.com/spf13/cobra"
 
 	"github.com/kubecred/kubecred/finding"
@@ -23,7 +21,8 @@ func (a *app) imageLintCommand() *cobra.Command {
 		Short: "Judge credential provider configs as the kubelet will, and better",
 		Long: `Reads a kubelet's credential provider config, a file or a directory, as the
 kubelet does: what would stop the kubelet is an error, and so is a pattern that
-is valid and never matches an image. Nothing is run.`,
+is valid and never matches an image. Without a PATH it reads the config of the
+kubelet that runs here. Nothing is run.`,
 		Example: `  kubecred image lint credential-provider-config.yaml
   kubecred image lint --config /etc/kubernetes/credential-providers --bin-dir /opt/credential-providers
   kubecred image lint config.yaml --kubernetes-version 1.25 -o sarif`,
@@ -35,11 +34,11 @@ is valid and never matches an image. Nothing is run.`,
 			if err != nil {
 				return err
 			}
-			paths := append(append([]string(nil), o.configs...), args...)
-			if len(paths) == 0 {
-				return errors.New("no config: give a PATH, the file or directory of the kubelet's --image-credential-provider-config")
+			paths, binDir, err := a.imagePaths(append(append([]string(nil), o.configs...), args...), o.binDir, "")
+			if err != nil {
+				return err
 			}
-			p, err := a.lintImages(cmd.Context(), paths, imagecred.LintOptions{Version: version, BinDir: o.binDir})
+			p, err := a.lintImages(cmd.Context(), paths, imagecred.LintOptions{Version: version, BinDir: binDir})
 			if err != nil {
 				return err
 			}

@@ -1,37 +1,80 @@
 package cli
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
+	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/kubecred/kubecred/imagecred"
 )
 
-// explainer tells the story of one image after another.
+// batchSize is how many images are told at a time, side by side.
+const batchSize = 256
+
+// explainer tells the stories of images, in the order in which they are added.
 type explainer struct {
-	out       *bufio.Writer
+	out       io.Writer
 	providers []*imagecred.Provider
-	// heads are the beginnings of each pattern's JSON, which are the same for
-	// every image.
-	heads [][]byte
-	buf   []byte
-	note  []byte
+	// heads and tails are each pattern's part of a line that is the same for
+	// every image: of JSON, and of text.
+	heads, tails [][]byte
+	tell         func(dst []byte, ref imagecred.Ref) []byte
+	batch        []imagecred.Ref
+	buffers      [][]byte
 }
 
-func newExplainer(configs []*imagecred.Config, out *bufio.Writer) *explainer {
-	e := &explainer{out: out}
+func newExplainer(configs []*imagecred.Config, out io.Writer, format string) *explainer {
+	e := &explainer{out: out, buffers: make([][]byte, max(runtime.GOMAXPROCS(0), 1))}
 	for _, c := range configs {
 		for i := range c.Providers {
 			p := &c.Providers[i]
 			e.providers = append(e.providers, p)
-			for _, pattern := range p.MatchImages {
+			for k, pattern := range p.MatchImages {
 				e.heads = append(e.heads, []byte(`{"provider":`+jsonString(p.Name)+`,"file":`+jsonString(p.File)+`,"pattern":`+jsonString(pattern)))
+				e.tails = append(e.tails, []byte(oneLine(fmt.Sprintf("%s   (%s, %s)", pattern, p.Name, position(p, k)))))
 			}
 		}
 	}
+	e.tell = e.text
+	if format == "json" {
+		e.tell = e.json
+	}
 	return e
+}
+
+// add tells an image's story, at the latest when flush is called.
+func (e *explainer) add(ref imagecred.Ref) error {
+	e.batch = append(e.batch, ref)
+	if len(e.batch) < batchSize {
+		return nil
+	}
+	return e.flush()
+}
+
+func (e *explainer) flush() error {
+	n := len(e.buffers)
+	var wg sync.WaitGroup
+	for w := range n {
+		part := e.batch[len(e.batch)*w/n : len(e.batch)*(w+1)/n]
+		wg.Go(func() {
+			b := e.buffers[w][:0]
+			for _, ref := range part {
+				b = e.tell(b, ref)
+			}
+			e.buffers[w] = b
+		})
+	}
+	wg.Wait()
+	e.batch = e.batch[:0]
+	for _, b := range e.buffers {
+		if _, err := e.out.Write(b); err != nil {
+			return fmt.Errorf("writing: %w", err)
+		}
+	}
+	return nil
 }
 
 func jsonString(s string) string {
@@ -39,14 +82,11 @@ func jsonString(s string) string {
 	return string(b)
 }
 
-// json writes one object a line:
+// json appends one object and a line end:
 // {"image","repository","matches":[{"provider","file","pattern"}],"misses":[{...,"reason"}]}.
-func (e *explainer) json(ref imagecred.Ref) error {
-	target, err := imagecred.NewTarget(ref.Repository)
-	if err != nil {
-		return err
-	}
-	b := append(e.buf[:0], `{"image":`...)
+func (e *explainer) json(b []byte, ref imagecred.Ref) []byte {
+	target, _ := imagecred.NewTarget(ref.Repository) // what cannot be read matches nothing
+	b = append(b, `{"image":`...)
 	b = appendJSON(b, ref.Image)
 	b = append(b, `,"repository":`...)
 	b = appendJSON(b, ref.Repository)
@@ -66,24 +106,23 @@ func (e *explainer) json(ref imagecred.Ref) error {
 	}
 	b = append(b, `],"misses":[`...)
 	n, first = 0, true
+	var scratch [256]byte
+	reason := scratch[:0]
 	for _, p := range e.providers {
 		for i := range p.Patterns {
-			e.note = p.Patterns[i].AppendReason(e.note[:0], &target)
-			if len(e.note) > 0 {
+			reason = p.Patterns[i].AppendReason(reason[:0], &target)
+			if len(reason) > 0 {
 				if !first {
 					b = append(b, ',')
 				}
 				first = false
 				b = append(append(b, e.heads[n]...), `,"reason":`...)
-				b = append(appendJSON(b, e.note), '}')
+				b = append(appendJSON(b, reason), '}')
 			}
 			n++
 		}
 	}
-	b = append(b, "]}\n"...)
-	e.buf = b
-	_, err = e.out.Write(b)
-	return err
+	return append(b, "]}\n"...)
 }
 
 // appendJSON appends s as a JSON string, fast where nothing but quotes is to be
@@ -91,28 +130,27 @@ func (e *explainer) json(ref imagecred.Ref) error {
 func appendJSON[T string | []byte](dst []byte, s T) []byte {
 	start := len(dst)
 	dst = append(dst, '"')
+	from := 0
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c < ' ' || c >= 0x7f:
-			return append(dst[:start], jsonString(string(s))...)
-		default:
-			dst = append(dst, c)
+		c := s[i]
+		if c >= ' ' && c < 0x7f && c != '"' && c != '\\' {
+			continue
 		}
+		if c < ' ' || c >= 0x7f {
+			return append(dst[:start], jsonString(string(s))...)
+		}
+		dst = append(append(dst, s[from:i]...), '\\', c)
+		from = i + 1
 	}
-	return append(dst, '"')
+	return append(append(dst, s[from:]...), '"')
 }
 
-// text writes the story for a person.
-func (e *explainer) text(ref imagecred.Ref) error {
-	target, err := imagecred.NewTarget(ref.Repository)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(e.out, oneLine(ref.Image))
+// text appends the story for a person.
+func (e *explainer) text(b []byte, ref imagecred.Ref) []byte {
+	target, _ := imagecred.NewTarget(ref.Repository)
+	b = append(append(b, oneLine(ref.Image)...), '\n')
 	if ref.Image != ref.Repository {
-		fmt.Fprintf(e.out, "  the kubelet compares %s\n", ref.Repository)
+		b = append(append(append(b, "  the kubelet compares "...), ref.Repository...), '\n')
 	}
 	var asked []string
 	for _, p := range e.providers {
@@ -120,25 +158,30 @@ func (e *explainer) text(ref imagecred.Ref) error {
 			asked = append(asked, p.Name)
 		}
 	}
-	switch len(asked) {
-	case 0:
-		fmt.Fprintln(e.out, "  and asks no provider: the pull has only imagePullSecrets and the node's docker config")
-	default:
-		fmt.Fprintf(e.out, "  and asks %s\n", oneLine(strings.Join(asked, ", then ")))
+	if len(asked) == 0 {
+		b = append(b, "  and asks no provider: the pull has only imagePullSecrets and the node's docker config\n"...)
+	} else {
+		b = append(append(append(b, "  and asks "...), oneLine(strings.Join(asked, ", then "))...), '\n')
 	}
+	n := 0
+	var scratch [256]byte
+	reason := scratch[:0]
 	for _, p := range e.providers {
 		for i := range p.Patterns {
-			mark, reason := "yes", ""
-			if !p.Patterns[i].Match(&target) {
-				mark, reason = "no", p.Patterns[i].Reason(&target)
+			reason = p.Patterns[i].AppendReason(reason[:0], &target)
+			if len(reason) == 0 {
+				b = append(b, "  yes  "...)
+			} else {
+				b = append(b, "  no   "...)
 			}
-			fmt.Fprintf(e.out, "  %-3s  %s   (%s, %s)\n", mark, oneLine(p.MatchImages[i]), oneLine(p.Name), position(p, i))
-			if reason != "" {
-				fmt.Fprintf(e.out, "       %s\n", oneLine(reason))
+			b = append(append(b, e.tails[n]...), '\n')
+			if len(reason) > 0 {
+				b = append(append(append(b, "       "...), reason...), '\n')
 			}
+			n++
 		}
 	}
-	return nil
+	return b
 }
 
 // position is the place of a pattern, file:line.

@@ -45,6 +45,15 @@ func (o *output) threshold() (int, error) {
 	return 0, fmt.Errorf("--fail-on %q: use error, warning or never", o.failOn)
 }
 
+// failSeverity is from which severity on a finding counts as failed in formats
+// that know tests. Where nothing fails the run, errors still show as failed.
+func (o *output) failSeverity() finding.Severity {
+	if o.failOn == "warning" {
+		return finding.Warning
+	}
+	return finding.Error
+}
+
 // check refuses bad flag values before any work is done.
 func (o *output) check(names []string) error {
 	if _, err := o.threshold(); err != nil {
@@ -60,7 +69,7 @@ func (o *output) check(names []string) error {
 
 // show writes the report to stdout and returns the exit status as an error.
 func (a *app) show(o *output, r finding.Report) error {
-	h, err := report.New(o.format, a.Stdout, report.Options{Color: a.color(), Home: a.Home})
+	h, err := report.New(o.format, a.Stdout, report.Options{Color: a.color(), Home: a.Home, FailOn: o.failSeverity()})
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,17 @@ type Options struct {
 	Color bool
 	// Home is the home directory, which text writes as ~ in paths; "" for none.
 	Home string
+	// FailOn is the severity from which formats that know tests call a finding a
+	// failed one; "" is Error.
+	FailOn finding.Severity
+}
+
+// failRank is the rank of FailOn.
+func (o Options) failRank() int {
+	if o.FailOn.Rank() == 0 {
+		return finding.Error.Rank()
+	}
+	return o.FailOn.Rank()
 }
 
 type format struct {
@@ -29,6 +40,8 @@ var formats = []format{
 	{"text", func(w io.Writer, o Options) finding.Handler { return text{w, o} }},
 	{"json", func(w io.Writer, _ Options) finding.Handler { return jsonFormat{w} }},
 	{"html", func(w io.Writer, _ Options) finding.Handler { return html{w} }},
+	{"sarif", func(w io.Writer, _ Options) finding.Handler { return sarif{w} }},
+	{"junit", func(w io.Writer, o Options) finding.Handler { return junit{w, o} }},
 }
 
 // Names lists the formats.
