@@ -57,6 +57,8 @@ type checker struct {
 	older    []olderEntry
 	missing  []missingCommand
 	indexes  map[string]index
+	byUser   map[string][]Context // of the file byUserOf
+	byUserOf *File
 	// saidOutput and saidTwo: notes that are worth saying once a run.
 	saidOutput, saidTwo bool
 }

@@ -31,17 +31,20 @@ func (c *checker) execs() {
 
 // fixSummary says what `fix` would do to the file.
 func (c *checker) fixSummary() string {
-	e, err := c.f.Fix("")
-	if err != nil || len(e.Changes) == 0 {
+	p, err := c.f.planFix("") // whether it can be done safely is for fix itself to say
+	if err != nil || len(p.splices) == 0 {
 		return ""
 	}
-	changed, added := e.LinesChanged, e.LinesAdded
+	changed, added := c.f.countLines(p.splices)
 	var parts []string
 	if changed > 0 {
 		parts = append(parts, plural(changed, "line changes", "lines change"))
 	}
-	if added > 0 {
+	switch {
+	case added > 0 && changed > 0:
 		parts = append(parts, plural(added, "is added", "are added"))
+	case added > 0:
+		parts = append(parts, plural(added, "line is added", "lines are added"))
 	}
 	return strings.Join(parts, ", ") + "; --diff shows them"
 }

@@ -86,18 +86,16 @@ func (c *checker) find(command string) []string {
 
 // missingCommands says, once a command, who needs it and how to get it.
 func (c *checker) missingCommands() {
-	seen := map[string]bool{}
+	byCommand := map[string][]string{}
 	for _, m := range c.missing {
-		if seen[m.command] {
+		byCommand[m.command] = append(byCommand[m.command], m.user)
+	}
+	for _, m := range c.missing {
+		users := byCommand[m.command]
+		if users == nil {
 			continue
 		}
-		seen[m.command] = true
-		var users []string
-		for _, o := range c.missing {
-			if o.command == m.command {
-				users = append(users, o.user)
-			}
-		}
+		byCommand[m.command] = nil
 		f := c.add("KC107", usersSubject(users), m.at.Place, "the plugin %s is not found", quoted(m.command))
 		f.Where.Text = c.text("command", m.at)
 		f.Details = []string{"looked for it " + m.searched}
@@ -237,10 +235,10 @@ func (c *checker) clusterOf(u User, who string) {
 	if !ok || name == "" {
 		return
 	}
-	for _, ctx := range c.f.Contexts {
-		if ctx.User.Value != u.Name.Value || u.Name.Value == "" {
-			continue
-		}
+	if u.Name.Value == "" {
+		return
+	}
+	for _, ctx := range c.contextsOf(u.Name.Value) {
 		arn, cluster, found := strings.Cut(ctx.Cluster.Value, ":cluster/")
 		if !found || !strings.HasPrefix(arn, "arn:") || cluster == name {
 			continue
@@ -252,4 +250,15 @@ func (c *checker) clusterOf(u User, who string) {
 		f.Fix = finding.Fix{Summary: fmt.Sprintf("let both name one cluster: --cluster-name %s", cluster)}
 		return
 	}
+}
+
+// contextsOf returns the contexts of the file at hand that use a user.
+func (c *checker) contextsOf(user string) []Context {
+	if c.byUserOf != c.f {
+		c.byUserOf, c.byUser = c.f, map[string][]Context{}
+		for _, ctx := range c.f.Contexts {
+			c.byUser[ctx.User.Value] = append(c.byUser[ctx.User.Value], ctx)
+		}
+	}
+	return c.byUser[user]
 }

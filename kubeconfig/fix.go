@@ -48,7 +48,15 @@ type Note struct {
 // that every client from 1.22 on accepts. The error is a *RefusedError, or says
 // what is in the way.
 func (f *File) Fix(to string) (*Edit, error) {
-	p := planner{f: f, done: map[*yaml.Node]string{}, modes: map[*yaml.Node]bool{}}
+	p, err := f.planFix(to)
+	if err != nil {
+		return nil, err
+	}
+	return p.edit()
+}
+
+func (f *File) planFix(to string) (*planner, error) {
+	p := &planner{f: f, done: map[*yaml.Node]string{}, added: map[insertion]bool{}}
 	for i := range f.Users {
 		if f.Users[i].Exec == nil {
 			continue
@@ -57,10 +65,7 @@ func (f *File) Fix(to string) (*Edit, error) {
 			return nil, err
 		}
 	}
-	if err := p.topLevel(); err != nil {
-		return nil, err
-	}
-	return p.edit()
+	return p, p.topLevel()
 }
 
 // planner gathers the splices of an edit and what they are meant to achieve.
@@ -71,7 +76,13 @@ type planner struct {
 	notes   []Note
 	intents []func(root map[string]any) error
 	done    map[*yaml.Node]string // the text that a scalar gets
-	modes   map[*yaml.Node]bool   // the exec mappings that get a key
+	added   map[insertion]bool
+}
+
+// insertion is a key that a mapping gets.
+type insertion struct {
+	mapping *yaml.Node
+	key     string
 }
 
 func (p *planner) edit() (*Edit, error) {
@@ -253,18 +264,15 @@ func (p *planner) set(n *yaml.Node, text string) error {
 
 // insert plans a new key in an exec block, once however many users share the block.
 func (p *planner) insert(x *Exec, beside pair, key, text string) error {
-	if p.modes[beside.owner] && key == "interactiveMode" || p.done[beside.key] != "" {
+	id := insertion{beside.owner, key}
+	if p.added[id] {
 		return nil
 	}
 	splices, err := p.f.insertBeside(beside, key, text)
 	if err != nil {
 		return err
 	}
-	if key == "interactiveMode" {
-		p.modes[beside.owner] = true
-	} else {
-		p.done[beside.key] = text
-	}
+	p.added[id] = true
 	p.splices = append(p.splices, splices...)
 	return nil
 }
