@@ -44,6 +44,8 @@ var rooms = map[string]room{
 	"satoken":           {own: []string{"auditlog"}},
 	"internal/awsfake":  {own: []string{"ekstoken"}},
 	"explain":           {own: []string{"finding"}, others: []string{"go.yaml.in/yaml/v3"}},
+	"broker":            {own: []string{"credapi", "ekstoken"}, others: []string{"github.com/gofrs/flock"}},
+	"cmd/kubecred-exec": {own: []string{"broker", "credapi"}},
 }
 
 // onlyIn names outside modules that one package keeps to itself.

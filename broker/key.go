@@ -1,0 +1,160 @@
+package broker
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"hash"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// KeyOptions say what goes into the key beside what always does.
+type KeyOptions struct {
+	// Env are names of variables, with * at the end for all that begin so, that
+	// count although they are on the list of those that do not.
+	Env []string
+	// IgnoreEnv are names that do not count.
+	IgnoreEnv []string
+	// Files are files whose contents count.
+	Files []string
+}
+
+// volatileEnv are the variables that differ from one shell, terminal or start of
+// a service to the next and never say who somebody is. All others count: a
+// variable too many in the key costs a run of the issuer, one too few hands out
+// somebody else's credential. The client adds the exec block's own variables to
+// the environment, and nothing tells them from the rest.
+var volatileEnv = []string{
+	// shells
+	"PWD", "OLDPWD", "SHLVL", "_", "PATH", "PS1", "PS2", "PS3", "PS4", "PROMPT*", "HIST*", "RANDOM", "SECONDS", "EDITOR", "VISUAL",
+	"PAGER", "LESS*", "LS_COLORS", "LSCOLORS", "COLUMNS", "LINES", "MAIL", "MAILCHECK", "MANPATH", "INFOPATH", "FPATH",
+	"BASH_*", "ZSH*", "FISH_*", "STARSHIP_*", "DIRENV_*", "ATUIN_*", "MCFLY_*", "FZF_*", "NO_COLOR", "CLICOLOR*", "FORCE_COLOR",
+	// terminals
+	"TERM", "TERM_*", "TERMINFO*", "COLORTERM", "COLORFGBG", "WINDOWID", "WINDOW", "TTY", "GPG_TTY", "TMUX*", "STY", "ITERM_*", "LC_TERMINAL*",
+	"VSCODE_*", "KITTY_*", "ALACRITTY_*", "WEZTERM_*", "WT_*", "KONSOLE_*", "GNOME_TERMINAL_*", "VTE_VERSION", "ZELLIJ*",
+	"TILIX_*", "GHOSTTY_*", "WARP_*", "TERMINAL_EMULATOR", "INSIDE_EMACS", "NVIM*", "VIM*",
+	// sessions
+	"SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "SSH_AUTH_SOCK", "SSH_AGENT_*", "SSH_ASKPASS*", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY",
+	"DBUS_*", "SESSION_MANAGER", "DESKTOP_*", "XDG_SESSION_*", "XDG_SEAT*", "XDG_VTNR", "XDG_ACTIVATION_TOKEN", "GIO_*", "ICEAUTHORITY",
+	// services and build tools
+	"INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_*", "MANAGERPID*", "NOTIFY_SOCKET", "LISTEN_*", "WATCHDOG_*", "MEMORY_PRESSURE_*",
+	"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKE_TERM*", "GOCOVERDIR", "GOTRACEBACK", "GOGC", "GOMEMLIMIT", "GODEBUG", "GOMAXPROCS",
+	// the protocol and this program
+	"KUBERNETES_EXEC_INFO", "KUBECTL_PATH", "KUBECTL_PLUGINS_*", "KUBECRED_*",
+}
+
+// matches tells whether name is on the list.
+func matches(list []string, name string) bool {
+	return slices.ContainsFunc(list, func(pattern string) bool {
+		if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
+			return strings.HasPrefix(name, prefix)
+		}
+		return pattern == name
+	})
+}
+
+// counts tells whether a variable goes into the key.
+func (o KeyOptions) counts(name string) bool {
+	if matches(o.Env, name) {
+		return true
+	}
+	return !matches(o.IgnoreEnv, name) && !matches(volatileEnv, name)
+}
+
+// digest is a hash over parts, each with its length before it, so that no two
+// lists of parts run into the same bytes.
+type digest struct{ h hash.Hash }
+
+func newDigest() digest { return digest{sha256.New()} }
+
+func (d digest) add(parts ...string) {
+	var n [8]byte
+	for _, p := range parts {
+		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
+		d.h.Write(n[:])
+		d.h.Write([]byte(p))
+	}
+}
+
+func (d digest) list(name string, parts []string) {
+	d.add(name, strconv.Itoa(len(parts)))
+	d.add(parts...)
+}
+
+func (d digest) sum() string { return hex.EncodeToString(d.h.Sum(nil)) }
+
+// key returns the name under which the answer to a question is kept.
+func (b *Broker) key(road, issuer string, args []string, about ...string) string {
+	d := newDigest()
+	d.add("kubecred key 1", road, issuer, strconv.Itoa(os.Getuid()), strconv.Itoa(os.Geteuid()))
+	d.list("args", args)
+	d.list("about", about)
+	if dependsOnDirectory(args) {
+		wd, _ := os.Getwd()
+		d.add("directory", wd)
+	}
+	env := make([]string, 0, len(b.Environ))
+	for _, v := range b.Environ {
+		name, _, _ := strings.Cut(v, "=")
+		if b.Key.counts(name) {
+			env = append(env, v)
+		}
+	}
+	slices.Sort(env)
+	d.list("env", env)
+	for _, name := range append(identityFiles(b.Environ), b.Key.Files...) {
+		d.add("file", name, fileState(name))
+	}
+	return road + "-" + d.sum()
+}
+
+// dependsOnDirectory tells whether an argument names a file by a relative path,
+// so that it means another one in another directory.
+func dependsOnDirectory(args []string) bool {
+	for _, arg := range args {
+		value := arg
+		if strings.HasPrefix(arg, "-") {
+			_, value, _ = strings.Cut(arg, "=")
+		}
+		if value == "" || filepath.IsAbs(value) || !strings.ContainsAny(value, `/\.`) {
+			continue
+		}
+		if _, err := os.Lstat(value); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// maxIdentityFile bounds what is read of a config file. Of a larger one size and
+// time of change count.
+const maxIdentityFile = 4 << 20
+
+// fileState is a short text that differs where the file's content does.
+func fileState(name string) string {
+	f, err := os.OpenFile(name, os.O_RDONLY|nonBlock, 0)
+	if err != nil {
+		if os.IsNotExist(err) {
+			return "absent"
+		}
+		return "unreadable"
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return "unreadable"
+	case !info.Mode().IsRegular():
+		return "special"
+	case info.Size() > maxIdentityFile:
+		return "large " + strconv.FormatInt(info.Size(), 10) + " " + strconv.FormatInt(info.ModTime().UnixNano(), 10)
+	}
+	data := make([]byte, info.Size())
+	n, _ := f.ReadAt(data, 0)
+	sum := sha256.Sum256(data[:n])
+	return "sha256 " + string(sum[:])
+}

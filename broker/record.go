@@ -1,0 +1,176 @@
+package broker
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A record is a file of the cache: a first line that names its kind, lines of a
+// name and a value, a hash over all of it, an empty line, and the payload.
+//
+//	kubecred entry 1
+//	key 5c1f...
+//	created 1763784780000000000
+//	sum 9be0...
+//
+//	{"token":...}
+//
+// The key stands inside too, so that a file under another's name is found out.
+
+// maxRecord bounds a file of the cache.
+const maxRecord = 2 << 20
+
+var errRecord = errors.New("broker: not a whole file of the cache")
+
+type field struct{ name, value string }
+
+// encodeRecord writes a record. Values must not hold line breaks.
+func encodeRecord(kind string, fields []field, payload []byte) []byte {
+	var b bytes.Buffer
+	b.Grow(256 + len(payload))
+	b.WriteString("kubecred " + kind + " 1\n")
+	for _, f := range fields {
+		b.WriteString(f.name)
+		b.WriteByte(' ')
+		b.WriteString(f.value)
+		b.WriteByte('\n')
+	}
+	sum := recordSum(b.Bytes(), payload)
+	b.WriteString("sum " + sum + "\n\n")
+	b.Write(payload)
+	return b.Bytes()
+}
+
+func recordSum(head, payload []byte) string {
+	h := sha256.New()
+	h.Write(head)
+	h.Write(payload)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// decodeRecord reads a record, of which only a whole one passes.
+func decodeRecord(kind string, data []byte) (map[string]string, []byte, error) {
+	first := "kubecred " + kind + " 1\n"
+	head, payload, ok := bytes.Cut(data, []byte("\n\n"))
+	if !ok || len(data) > maxRecord || !bytes.HasPrefix(head, []byte(first)) {
+		return nil, nil, errRecord
+	}
+	at := bytes.LastIndex(head, []byte("\nsum ")) + 1
+	if at == 0 || string(head[at+len("sum "):]) != recordSum(head[:at], payload) {
+		return nil, nil, errRecord
+	}
+	if at < len(first) {
+		return nil, nil, errRecord
+	}
+	fields := map[string]string{}
+	for line := range strings.Lines(string(head[len(first):at])) {
+		name, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		if _, twice := fields[name]; twice || !ok || name == "" {
+			return nil, nil, errRecord
+		}
+		fields[name] = value
+	}
+	return fields, payload, nil
+}
+
+// entry is a credential in the cache.
+type entry struct {
+	key     string
+	id      uint64    // of the credential, by its content
+	created time.Time // when the issuer gave it
+	expires time.Time // when it dies; zero where nobody knows
+	until   time.Time // handed out before this moment only
+	renew   time.Time // from here on one of those who ask renews it
+	refused time.Time // when a refusal last made the issuer run; zero for never
+	// refusals counts such runs without an expiry between them.
+	refusals int
+	speaks   string // the version that the issuer is to be asked in
+	issuer   string // for people: the command, secrets left out
+	payload  []byte // in the form of the road
+}
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return "0"
+	}
+	return strconv.FormatInt(t.UnixNano(), 10)
+}
+
+func readStamp(s string) (time.Time, error) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	switch {
+	case err != nil || n < 0:
+		return time.Time{}, errRecord
+	case n == 0:
+		return time.Time{}, nil
+	}
+	return time.Unix(0, n), nil
+}
+
+func (e entry) encode() []byte {
+	return encodeRecord("entry", []field{
+		{"key", e.key},
+		{"id", strconv.FormatUint(e.id, 16)},
+		{"created", stamp(e.created)},
+		{"expires", stamp(e.expires)},
+		{"until", stamp(e.until)},
+		{"renew", stamp(e.renew)},
+		{"refused", stamp(e.refused)},
+		{"refusals", strconv.Itoa(e.refusals)},
+		{"speaks", e.speaks},
+		{"issuer", oneLine(e.issuer)},
+	}, e.payload)
+}
+
+// decodeEntry reads an entry; key is the one that it must be of, "" for any.
+func decodeEntry(data []byte, key string) (entry, error) {
+	fields, payload, err := decodeRecord("entry", data)
+	if err != nil {
+		return entry{}, err
+	}
+	e := entry{key: fields["key"], speaks: fields["speaks"], issuer: fields["issuer"], payload: payload}
+	if e.id, err = strconv.ParseUint(fields["id"], 16, 64); err != nil {
+		return entry{}, errRecord
+	}
+	if e.refusals, err = strconv.Atoi(fields["refusals"]); err != nil {
+		return entry{}, errRecord
+	}
+	for _, t := range []struct {
+		name string
+		to   *time.Time
+	}{
+		{"created", &e.created}, {"expires", &e.expires}, {"until", &e.until}, {"renew", &e.renew}, {"refused", &e.refused},
+	} {
+		if *t.to, err = readStamp(fields[t.name]); err != nil {
+			return entry{}, err
+		}
+	}
+	if e.key == "" || key != "" && e.key != key || e.created.IsZero() || e.until.IsZero() || len(payload) == 0 {
+		return entry{}, errRecord
+	}
+	return e, nil
+}
+
+// usable tells whether the entry may be handed out at now. One from the future
+// may not: the clock was set back, and no time in it can be trusted.
+func (e entry) usable(now time.Time) bool {
+	return !e.created.After(now.Add(clockSlack)) && now.Before(e.until)
+}
+
+// clockSlack is how far two clocks on one file system may differ.
+const clockSlack = 2 * time.Second
+
+// oneLine keeps a value on its line.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,152 @@
+package broker
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"os"
+	"time"
+)
+
+// The list of who was served lies beside an entry, in a file of slots with a
+// fixed place each. It is written without a lock: one slot in one write. A slot
+// that two wrote at once has a wrong sum and counts as empty. The list cannot
+// grow; where it is full the oldest of the slots that a process may use gives
+// way, and what is lost is the memory of one process that may have been refused.
+
+// process is a running process. start is in the system's own units; 0 where the
+// system does not tell, and then the process id alone has to do.
+type process struct {
+	pid   int
+	start uint64
+}
+
+// serving says that a process was given a credential.
+type serving struct {
+	who process
+	id  uint64    // of the credential
+	at  time.Time // when
+	// crowd is when questions of this process last overlapped: it is then one
+	// that asks several times at once, and not one that was refused.
+	crowd time.Time
+}
+
+const (
+	slotSize  = 48
+	slotCount = 84 // 4032 bytes, so one page
+	slotProbe = 8  // slots in which one process may be
+)
+
+func slotIndex(p process, i int) int {
+	h := uint64(p.pid)*0x9e3779b97f4a7c15 ^ p.start*0xc2b2ae3d27d4eb4f
+	return int((h>>32 + uint64(i)) % slotCount)
+}
+
+func (s serving) encode() []byte {
+	b := make([]byte, slotSize)
+	binary.LittleEndian.PutUint64(b[0:], uint64(s.who.pid))
+	binary.LittleEndian.PutUint64(b[8:], s.who.start)
+	binary.LittleEndian.PutUint64(b[16:], s.id)
+	binary.LittleEndian.PutUint64(b[24:], uint64(s.at.UnixNano()))
+	if !s.crowd.IsZero() {
+		binary.LittleEndian.PutUint64(b[32:], uint64(s.crowd.UnixNano()))
+	}
+	binary.LittleEndian.PutUint32(b[40:], crc32.ChecksumIEEE(b[:40])^slotMagic)
+	return b
+}
+
+// slotMagic keeps a slot of zeros from having a right sum.
+const slotMagic = 0x6b63 // "kc"
+
+func decodeServing(b []byte) (serving, bool) {
+	if len(b) < slotSize || binary.LittleEndian.Uint32(b[40:]) != crc32.ChecksumIEEE(b[:40])^slotMagic {
+		return serving{}, false
+	}
+	s := serving{
+		who: process{int(binary.LittleEndian.Uint64(b[0:])), binary.LittleEndian.Uint64(b[8:])},
+		id:  binary.LittleEndian.Uint64(b[16:]),
+		at:  time.Unix(0, int64(binary.LittleEndian.Uint64(b[24:]))),
+	}
+	if n := int64(binary.LittleEndian.Uint64(b[32:])); n > 0 {
+		s.crowd = time.Unix(0, n)
+	}
+	return s, true
+}
+
+// findServing looks a process up in the list.
+func findServing(list []byte, p process) (serving, bool) {
+	for i := range slotProbe {
+		at := slotIndex(p, i) * slotSize
+		if at+slotSize > len(list) {
+			continue
+		}
+		if s, ok := decodeServing(list[at : at+slotSize]); ok && s.who == p {
+			return s, true
+		}
+	}
+	return serving{}, false
+}
+
+// placeFor returns the offset at which a process is to be written: its own slot,
+// an empty one, or the oldest.
+func placeFor(list []byte, p process) int {
+	best, oldest := -1, time.Time{}
+	for i := range slotProbe {
+		at := slotIndex(p, i) * slotSize
+		s, ok := serving{}, false
+		if at+slotSize <= len(list) {
+			s, ok = decodeServing(list[at : at+slotSize])
+		}
+		switch {
+		case ok && s.who == p:
+			return at
+		case !ok:
+			if best < 0 || !oldest.IsZero() {
+				best, oldest = at, time.Time{}
+			}
+		case best < 0 || !oldest.IsZero() && s.at.Before(oldest):
+			best, oldest = at, s.at
+		}
+	}
+	return best
+}
+
+// servedList is the open list of one key.
+type servedList struct {
+	file *os.File
+	list []byte
+}
+
+// openServed reads the list of a key, and makes it where there is none. It is
+// nil where that cannot be done: then nobody is remembered.
+func (s *store) openServed(key string) *servedList {
+	if s == nil {
+		return nil
+	}
+	f, err := os.OpenFile(s.path(key, servedSuffix), os.O_RDWR|os.O_CREATE|openFlags, 0o600)
+	if err != nil {
+		return nil
+	}
+	b := make([]byte, slotCount*slotSize)
+	n, _ := f.ReadAt(b, 0)
+	return &servedList{f, b[:n]}
+}
+
+func (l *servedList) close() {
+	if l != nil {
+		_ = l.file.Close()
+	}
+}
+
+func (l *servedList) find(p process) (serving, bool) {
+	if l == nil {
+		return serving{}, false
+	}
+	return findServing(l.list, p)
+}
+
+// note remembers that a process was given a credential.
+func (l *servedList) note(s serving) {
+	if l != nil {
+		_, _ = l.file.WriteAt(s.encode(), int64(placeFor(l.list, s.who)))
+	}
+}

@@ -1,0 +1,208 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// DirEnv names the variable that puts the cache elsewhere.
+const DirEnv = "KUBECRED_CACHE_DIR"
+
+// DefaultDir is where a road ("client" or "image") has its cache:
+// KUBECRED_CACHE_DIR, or the directory kubecred in the user's cache directory
+// (XDG_CACHE_HOME, ~/.cache; ~/Library/Caches on macOS, %LocalAppData% on
+// Windows). A kubelet often runs as root without a home: there the image road's
+// is /var/cache/kubecred. The error says why there is none.
+func DefaultDir(road string) (string, error) {
+	if dir := os.Getenv(DirEnv); dir != "" {
+		if !filepath.IsAbs(dir) {
+			return "", fmt.Errorf("%s is no absolute path", DirEnv)
+		}
+		return dir, nil
+	}
+	base, err := os.UserCacheDir()
+	if err != nil && road == imageName && os.Geteuid() == 0 {
+		return "/var/cache/kubecred", nil
+	}
+	if err != nil {
+		return "", errors.New("there is no home directory")
+	}
+	if home, err := os.UserHomeDir(); err == nil && strings.HasPrefix(base, home+string(os.PathSeparator)) {
+		if _, err := os.Stat(home); err != nil {
+			return "", fmt.Errorf("the home directory %s: %w", home, errors.Unwrap(err))
+		}
+	}
+	return filepath.Join(base, "kubecred"), nil
+}
+
+// Suffixes of the files that belong to a key.
+const (
+	entrySuffix  = ".cred"
+	servedSuffix = ".served"
+	failSuffix   = ".fail"
+	lockSuffix   = ".lock"
+	whoSuffix    = ".who"
+	tempPrefix   = ".tmp-"
+)
+
+// store is the cache directory, checked. The nil store keeps nothing.
+type store struct{ dir string }
+
+// openStore checks the directory and, where make is set, makes it. Nobody else
+// may own it, read it or write to it.
+func openStore(dir string, create bool) (*store, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	info, err := os.Lstat(dir)
+	if errors.Is(err, fs.ErrNotExist) && create {
+		if info, err = createDir(dir); err != nil {
+			return nil, err
+		}
+	}
+	if err != nil {
+		return nil, plainError(err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%s is no directory", dir)
+	}
+	if why := foreign(info, 0o700); why != "" {
+		return nil, fmt.Errorf("%s %s", dir, why)
+	}
+	return &store{dir}, nil
+}
+
+// createDir makes the directory below one that is the user's own: what a sudo
+// makes in somebody's home would be in the way later.
+func createDir(dir string) (os.FileInfo, error) {
+	above := filepath.Dir(dir)
+	for {
+		info, err := os.Stat(above)
+		if err == nil {
+			if why := foreign(info, 0o777); why != "" && !worldWritable(info) {
+				return nil, fmt.Errorf("%s is to be made, but %s %s", dir, above, why)
+			}
+			break
+		}
+		next := filepath.Dir(above)
+		if !errors.Is(err, fs.ErrNotExist) || next == above {
+			return nil, plainError(err)
+		}
+		above = next
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, plainError(err)
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return nil, plainError(err)
+	}
+	return info, nil
+}
+
+// worldWritable is a directory such as /tmp, in which anybody may make their own.
+func worldWritable(info os.FileInfo) bool { return info.Mode().Perm()&0o002 != 0 }
+
+// plainError is err without the operation, on one line.
+func plainError(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return fmt.Errorf("%s: %w", path.Path, path.Err)
+	}
+	var link *os.LinkError
+	if errors.As(err, &link) {
+		return fmt.Errorf("%s: %w", link.New, link.Err)
+	}
+	return err
+}
+
+func (s *store) path(key, suffix string) string { return filepath.Join(s.dir, key+suffix) }
+
+// read returns a file of the cache and its time of change. Whatever is not a
+// plain file of the user's own, for the user alone, is an error.
+func (s *store) read(key, suffix string) ([]byte, time.Time, error) {
+	if s == nil {
+		return nil, time.Time{}, fs.ErrNotExist
+	}
+	name := s.path(key, suffix)
+	f, err := os.OpenFile(name, os.O_RDONLY|openFlags, 0)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, time.Time{}, fmt.Errorf("%s is no plain file", name)
+	}
+	if why := foreign(info, 0o600); why != "" {
+		return nil, time.Time{}, fmt.Errorf("%s %s", name, why)
+	}
+	if info.Size() > maxRecord {
+		return nil, time.Time{}, errRecord
+	}
+	data := make([]byte, info.Size())
+	if _, err := io.ReadFull(f, data); err != nil {
+		return nil, time.Time{}, err
+	}
+	return data, info.ModTime(), nil
+}
+
+// entry returns the key's entry, whether or not it is still of use. A missing or
+// damaged one is false; a file that must not be trusted is also told.
+func (b *Broker) entry(s *store, key string) (entry, bool) {
+	data, changed, err := s.read(key, entrySuffix)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errRecord) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			b.cacheTrouble("does not use an entry of its cache: ", err)
+		}
+		return entry{}, false
+	}
+	e, err := decodeEntry(data, key)
+	if err != nil || changed.After(b.Now().Add(clockSlack)) {
+		return entry{}, false
+	}
+	return e, true
+}
+
+// write puts a file in place in one step. A crash leaves the old one or the new.
+func (s *store) write(key, suffix string, data []byte) error {
+	if s == nil {
+		return nil
+	}
+	f, err := os.CreateTemp(s.dir, tempPrefix) // 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), s.path(key, suffix))
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
+
+func (s *store) remove(key, suffix string) {
+	if s != nil {
+		_ = os.Remove(s.path(key, suffix))
+	}
+}
+
+// isKey tells whether a file name without its suffix is a key.
+func isKey(name string) bool {
+	road, hash, ok := strings.Cut(name, "-")
+	return ok && (road == clientName || road == imageName) && len(hash) == 64 && strings.Trim(hash, "0123456789abcdef") == ""
+}
