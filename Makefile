@@ -63,6 +63,7 @@ cross: ## build and vet for macOS and Windows
 .PHONY: tidy
 tidy: ## check that go.mod and go.sum say what the code needs
 	$(GO) mod tidy -diff
+	cd conformance && $(GO) mod tidy -diff
 
 .PHONY: docs
 docs: ## write docs/cli.md and docs/codes.md from the commands and the codes

@@ -109,7 +109,7 @@ func decode(data []byte) (credentialProviderConfig, *decodeError) {
 		target = &older
 	}
 	if target == nil || meta.Kind != configKind {
-		return fail(unknownKind, fmt.Errorf("no kind %q is registered for version %q in scheme %q", meta.Kind, meta.APIVersion, "pkg/credentialprovider/plugin/plugin.go:57"))
+		return fail(unknownKind, fmt.Errorf("no kind %q is registered for version %q in scheme %q", meta.Kind, strings.TrimPrefix(meta.APIVersion, "/"), "pkg/credentialprovider/plugin/plugin.go:57"))
 	}
 	var errs []error
 	if isYAML {

@@ -66,7 +66,7 @@ func (v *validation) cacheType(p *Provider, version Version, add func(field, mes
 			required(field, "cacheType is required to be set when tokenAttributes is specified. Supported values are: ServiceAccount, Token"))
 	case t.CacheType != "Token" && t.CacheType != "ServiceAccount":
 		add("cacheType", "cacheType "+quote(t.CacheType)+" is neither Token nor ServiceAccount", "write Token or ServiceAccount, in this case of letters",
-			notSupported(field, t.CacheType, []string{"ServiceAccount", "Token"}))
+			notSupported(field, cacheType(t.CacheType), []string{"ServiceAccount", "Token"}))
 	}
 }
 

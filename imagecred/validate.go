@@ -81,12 +81,12 @@ func invalid(field string, value any, detail string) string {
 func duplicate(field, value string) string {
 	return field + ": Duplicate value: " + strconv.Quote(value)
 }
-func notSupported(field, value string, valid []string) string {
+func notSupported(field string, value any, valid []string) string {
 	quoted := make([]string, len(valid))
 	for i, v := range valid {
 		quoted[i] = strconv.Quote(v)
 	}
-	return field + ": Unsupported value: " + strconv.Quote(value) + ": supported values: " + strings.Join(quoted, ", ")
+	return field + ": Unsupported value: " + jsonText(value) + ": supported values: " + strings.Join(quoted, ", ")
 }
 
 func detailed(s, detail string) string {
@@ -96,6 +96,11 @@ func detailed(s, detail string) string {
 	return s + ": " + detail
 }
 
+// cacheType is a type of its own in the kubelet, and shown as JSON therefore.
+type cacheType string
+
+// jsonText shows a value as a field error does: a string as Go quotes it, any
+// other type as JSON.
 func jsonText(v any) string {
 	if s, ok := v.(string); ok {
 		return strconv.Quote(s)
