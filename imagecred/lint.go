@@ -2,6 +2,7 @@ package imagecred
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -63,13 +64,15 @@ func (p *Provider) lintPattern(k int) []finding.Finding {
 	text := p.MatchImages[k]
 	subject := p.subject() + ", pattern " + strconv.Itoa(k+1) + " " + quote(shown(text))
 	where := p.Where(fmt.Sprintf("matchImages[%d]", k))
-	never := false
+	covering := p.coveredBy(k)
 	for _, fault := range Faults(text) {
+		if fault.Code == codePathPrefix && covering >= 0 {
+			continue // what is beside the path is asked for anyway
+		}
 		f := finding.New(fault.Code, subject, shown(fault.Message))
 		f.Where = where
 		if fault.Never {
 			f.Severity = finding.Error
-			never = true
 		}
 		if fault.Instead != "" {
 			f.Fix.Summary = "write " + quote(fault.Instead)
@@ -81,24 +84,27 @@ func (p *Provider) lintPattern(k int) []finding.Finding {
 		}
 		out = append(out, f)
 	}
-	if never || len(p.Patterns[k].labels) == 0 {
-		return out
-	}
-	for earlier := range k {
-		q := &p.Patterns[earlier]
-		if !q.covers(&p.Patterns[k]) {
-			continue
-		}
-		message := "pattern " + strconv.Itoa(earlier+1) + " " + quote(shown(q.text)) + " matches all of this already"
+	if covering >= 0 {
+		q := &p.Patterns[covering]
+		message := "pattern " + strconv.Itoa(covering+1) + " " + quote(shown(q.text)) + " matches all of this already"
 		if q.text == text {
-			message = "the pattern is there twice, first as pattern " + strconv.Itoa(earlier+1)
+			message = "the pattern is there twice, first as pattern " + strconv.Itoa(covering+1)
 		}
 		f := finding.New(codeDuplicate, subject, message)
 		f.Where = where
 		f.Fix.Summary = "take it out: it changes nothing"
-		return append(out, f)
+		out = append(out, f)
 	}
 	return out
+}
+
+// coveredBy is the earlier pattern that matches everything the k-th does, -1 for
+// none.
+func (p *Provider) coveredBy(k int) int {
+	if q := &p.Patterns[k]; q.never != "" || len(q.labels) == 0 {
+		return -1
+	}
+	return slices.IndexFunc(p.Patterns[:k], func(earlier Pattern) bool { return earlier.covers(&p.Patterns[k]) })
 }
 
 // covers tells whether p surely matches every image that q matches.

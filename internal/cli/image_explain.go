@@ -86,17 +86,22 @@ func (a *app) imageExplain(ctx context.Context, o *imageExplainOptions, images [
 	return nil
 }
 
-// problemLine is the first of a config's problems, in a line.
+// problemLine says what stops a kubelet, the first few of many.
 func problemLine(c *imagecred.Config) string {
-	p := c.Problems[0]
-	s := p.Subject + ": " + p.Message
-	if p.Where.Line > 0 {
-		s = fmt.Sprintf("line %d: %s", p.Where.Line, s)
+	const most = 8
+	var out []string
+	for i, p := range c.Problems {
+		if i == most {
+			out = append(out, fmt.Sprintf("and %d more", len(c.Problems)-most))
+			break
+		}
+		s := p.Subject + ": " + p.Message
+		if p.Where.Line > 0 {
+			s = fmt.Sprintf("line %d: %s", p.Where.Line, s)
+		}
+		out = append(out, s)
 	}
-	if more := len(c.Problems) - 1; more > 0 {
-		s += fmt.Sprintf(", and %d more", more)
-	}
-	return s
+	return strings.Join(out, "; ")
 }
 
 // eachImage calls f for each image named, and for - for each line of stdin; idle
