@@ -31,6 +31,7 @@ access entries of EKS as the aws CLI prints them.`,
 		a.authenticatorLintCommand(),
 		a.authenticatorConvertCommand(),
 		a.authenticatorDiffCommand(),
+		a.authenticatorVerifyCommand(),
 	)
 	return cmd
 }

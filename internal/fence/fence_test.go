@@ -39,6 +39,7 @@ var rooms = map[string]room{
 	"ekstoken":          {},
 	"iammap":            {own: []string{"finding"}, others: []string{"go.yaml.in/yaml/v3"}},
 	"kubeconfig":        {own: []string{"finding"}, others: []string{"go.yaml.in/yaml/v3"}},
+	"ekstoken/verify":   {own: []string{"ekstoken"}},
 	"imagecred":         {own: []string{"finding"}, others: []string{"go.yaml.in/yaml/v3", "sigs.k8s.io/yaml", "sigs.k8s.io/json", "github.com/distribution/reference"}},
 	"auditlog":          {others: []string{"github.com/klauspost/compress"}},
 	"satoken":           {own: []string{"auditlog"}},

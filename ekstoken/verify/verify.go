@@ -1,0 +1,217 @@
+package verify
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/kubecred/kubecred/ekstoken"
+)
+
+// Options configure a Verifier.
+type Options struct {
+	// ClusterIDs are the names that tokens may be made for, the usual one
+	// first. There must be one.
+	ClusterIDs []string
+	// Partition is the one whose endpoints are asked; "" for "aws".
+	Partition string
+	// Regions are the only ones whose endpoints are asked; none for all of the
+	// partition, the global endpoint among them.
+	Regions []string
+	// Extra are hosts beside AWS's table.
+	Extra []ekstoken.Endpoint
+	// Base is where requests are sent instead of the token's host, which still
+	// is their Host header: a VPC endpoint. nil for the host itself.
+	Base *url.URL
+	// Timeout bounds one request with its answer; 0 for 5 seconds.
+	Timeout time.Duration
+	// Transport sends the requests; nil for one with the system's proxies and
+	// roots that keeps its connections.
+	Transport http.RoundTripper
+	// Now is the clock; nil for the system's.
+	Now func() time.Time
+}
+
+// Verifier verifies tokens. Any number of goroutines may use it.
+type Verifier struct {
+	o Options
+	// last is the index of the cluster id that was right last, which is tried
+	// first while a cluster is renamed.
+	last atomic.Int32
+}
+
+// maxAnswer bounds STS's answer, in bytes. A true one has less than 1 KiB.
+const maxAnswer = 64 << 10
+
+// New returns a verifier. It makes no request.
+func New(o Options) (*Verifier, error) {
+	if o.Partition == "" {
+		o.Partition = "aws"
+	}
+	if len(o.ClusterIDs) == 0 {
+		return nil, errors.New("no cluster id: a token says who somebody is for one cluster only")
+	}
+	for _, id := range o.ClusterIDs {
+		if id == "" || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return nil, fmt.Errorf("cluster id %q: an id is printable ASCII and not empty", id)
+		}
+	}
+	if ekstoken.Regions(o.Partition) == nil {
+		return nil, fmt.Errorf("there is no AWS partition %q", o.Partition)
+	}
+	for _, r := range o.Regions {
+		if p := ekstoken.PartitionOf(r); p != o.Partition {
+			return nil, fmt.Errorf("region %q is not in partition %s", r, o.Partition)
+		}
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 5 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Transport == nil {
+		o.Transport = NewTransport()
+	}
+	return &Verifier{o: o}, nil
+}
+
+// NewTransport returns the transport that a Verifier makes for itself: the
+// system's proxies (HTTPS_PROXY) and roots (SSL_CERT_FILE), and connections
+// that are kept, so that a busy server does not shake hands for each token.
+func NewTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 3 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    3 * time.Second,
+		MaxIdleConns:           512,
+		MaxIdleConnsPerHost:    256,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true,
+		ForceAttemptHTTP2:      true,
+	}
+}
+
+// Check makes every check of a token that needs no network. The error is an
+// *[Error].
+func (v *Verifier) Check(token string) (ekstoken.Token, error) {
+	t, err := ekstoken.Parse(token, v.o.Extra...)
+	if err != nil {
+		return t, &Error{Kind: Malformed, Message: err.Error(), Err: err}
+	}
+	if err := v.allowed(t.Endpoint); err != nil {
+		return t, &Error{Kind: Malformed, Message: err.Error(), Err: err}
+	}
+	if err := t.CheckTime(v.o.Now()); err != nil {
+		return t, &Error{Kind: Expired, Message: err.Error(), Err: err}
+	}
+	return t, nil
+}
+
+func (v *Verifier) allowed(e ekstoken.Endpoint) error {
+	if slices.Contains(v.o.Extra, e) {
+		return nil
+	}
+	if e.Partition != v.o.Partition {
+		return &ekstoken.FormatError{Reason: ekstoken.BadHost, Detail: fmt.Sprintf("its host %s is of partition %s, and this cluster's is %s", e.Host, e.Partition, v.o.Partition)}
+	}
+	if len(v.o.Regions) > 0 && !slices.Contains(v.o.Regions, e.Region) {
+		return &ekstoken.FormatError{Reason: ekstoken.BadHost, Detail: fmt.Sprintf("its host %s is of region %s, which is none of those configured", e.Host, e.Region)}
+	}
+	return nil
+}
+
+// Verify checks a token and asks STS who signed it. The error is an *[Error].
+func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
+	t, err := v.Check(token)
+	if err != nil {
+		return Identity{}, err
+	}
+	return v.Ask(ctx, t)
+}
+
+// Ask asks STS who signed a token that Check let pass. Where several cluster
+// ids are configured, it asks for one after the other until the signature fits.
+func (v *Verifier) Ask(ctx context.Context, t ekstoken.Token) (Identity, error) {
+	first := int(v.last.Load())
+	var refusal error
+	for i := range v.o.ClusterIDs {
+		n := (first + i) % len(v.o.ClusterIDs)
+		id, err := v.ask(ctx, t, v.o.ClusterIDs[n])
+		if err == nil {
+			v.last.Store(int32(n))
+			return id, nil
+		}
+		var e *Error
+		if !errors.As(err, &e) || e.Code != "SignatureDoesNotMatch" || e.Kind != Refused {
+			return Identity{}, err
+		}
+		refusal = err
+	}
+	return Identity{}, refusal
+}
+
+func (v *Verifier) ask(ctx context.Context, t ekstoken.Token, clusterID string) (Identity, error) {
+	ctx, cancel := context.WithTimeout(ctx, v.o.Timeout)
+	defer cancel()
+	fail := func(kind Kind, err error) error {
+		return &Error{Kind: kind, Endpoint: t.Endpoint.Host, Message: err.Error(), Err: err}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.URL, nil)
+	if err != nil {
+		return Identity{}, fail(Malformed, errors.New("no request can be made of its URL"))
+	}
+	req.Header = http.Header{
+		"Accept":     {"application/json"},
+		"User-Agent": {"kubecred"},
+		// Set under its canonical name; HTTP/2 sends it in lower case.
+		http.CanonicalHeaderKey(ekstoken.ClusterHeader): {clusterID},
+	}
+	if v.o.Base != nil {
+		req.Host = req.URL.Host
+		req.URL.Scheme, req.URL.Host = v.o.Base.Scheme, v.o.Base.Host
+	}
+	resp, err := v.o.Transport.RoundTrip(req)
+	if err != nil {
+		return Identity{}, fail(Unavailable, withoutURL(ctx, err, v.o.Timeout))
+	}
+	defer resp.Body.Close()
+	body, err := readAll(resp.Body)
+	if err != nil {
+		return Identity{}, fail(Unavailable, withoutURL(ctx, err, v.o.Timeout))
+	}
+	a, e := judge(resp, body)
+	if e != nil {
+		e.Endpoint = t.Endpoint.Host
+		return Identity{}, e
+	}
+	if err := a.check(t.Endpoint); err != nil {
+		return Identity{}, fail(Unavailable, err)
+	}
+	return Identity{
+		ARN: a.ARN, Account: a.Account, UserID: a.UserID, AccessKeyID: t.AccessKeyID,
+		Endpoint: t.Endpoint.Host, ClusterID: clusterID, ExpiresAt: t.ExpiresAt(),
+	}, nil
+}
+
+// withoutURL takes the URL, which is the token, out of an error, and names a
+// timeout as such.
+func withoutURL(ctx context.Context, err error, timeout time.Duration) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("no answer within %v", timeout)
+	}
+	return err
+}
