@@ -71,6 +71,10 @@ const maxTypeFindings = 50
 func (c *checker) types() {
 	start := len(c.out)
 	c.shape(c.f.root, configShape, trail{}, start)
+	for _, k := range c.f.badKeys() {
+		f := c.add("KC125", "the file", place(k.node), "%s: clients refuse the whole file", k.reason)
+		f.Fix = finding.Fix{Summary: "write a text there, in quotes if need be"}
+	}
 	for _, d := range c.f.duplicates() {
 		f := c.add("KC126", "key "+quoted(d.name), place(d.key), "given twice in one mapping: clients use the last one and drop the first")
 		f.Fix = finding.Fix{Summary: "take one of them away"}
