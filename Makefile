@@ -24,8 +24,9 @@ demo: build ## check the real inputs in examples/ and write a report
 	@mkdir -p report
 	@$(BIN)/kubecred $(DEMO)
 	@$(BIN)/kubecred $(DEMO) -o json > report/report.json
-	@$(BIN)/kubecred doctor --from report/report.json -o html --fail-on never > report/report.html
-	@echo; echo "The same as a page to look at: report/report.html, and for programs: report/report.json"
+	@for f in html sarif; do $(BIN)/kubecred doctor --from report/report.json -o $$f --fail-on never > report/report.$$f; done
+	@$(BIN)/kubecred doctor --from report/report.json -o junit --fail-on never > report/report.junit.xml
+	@echo; echo "The same in report/: report.html to look at, report.json for programs, report.sarif and report.junit.xml for CI."
 
 .PHONY: test
 test: ## unit tests, scripts and fuzz seeds; needs only Go

@@ -20,7 +20,12 @@ type doctorOptions struct {
 	auditLogs   []string
 	imageConfig []string
 	binDir      string
-	tokens      tokenOptions
+	cluster     bool
+	context     string
+	// profiled tells whether --profile was given: a live cluster can be asked
+	// for its version, so there the default is a better guess than a constant.
+	profiled bool
+	tokens   tokenOptions
 }
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -33,13 +38,17 @@ by side, and say what is broken or about to break, why, when, and what mends it.
 
 Where no source is given, doctor looks in the usual places: the kubeconfigs of
 KUBECONFIG or ~/.kube/config; on a control-plane node the API server's audit log;
-on a node the kubelet's credential provider config. Where one is given, it checks
-what is given and nothing else. It changes nothing.`,
+on a node the kubelet's flags and its credential provider config. Where one is
+given, it checks what is given and nothing else. It changes nothing.`,
 		Example: `  kubecred doctor
   kubecred doctor --kubeconfig ~/.kube/config --audit-log /var/log/kubernetes/audit/
+  kubecred doctor --cluster --audit-log audit.log -o html > report.html
   kubecred doctor -o json > report.json; kubecred doctor --from report.json`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context(), &o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.profiled = cmd.Flags().Changed("profile")
+			return a.doctor(cmd.Context(), &o)
+		},
 	}
 	o.register(cmd)
 	flags := cmd.Flags()
@@ -48,6 +57,8 @@ what is given and nothing else. It changes nothing.`,
 	flags.StringArrayVar(&o.auditLogs, "audit-log", nil, "audit log `source` to read, as for tokens scan; may be repeated")
 	flags.StringArrayVar(&o.imageConfig, "image-config", nil, "credential provider config `path`, a file or a directory; may be repeated")
 	flags.StringVar(&o.binDir, "bin-dir", "", "`directory` of the credential provider plugins")
+	flags.BoolVar(&o.cluster, "cluster", false, "read the live cluster too, and join it with the audit logs")
+	flags.StringVar(&o.context, "context", "", "the kubeconfig's `context` for --cluster")
 	o.tokens.register(flags)
 	return cmd
 }
@@ -63,9 +74,15 @@ func (a *app) doctor(ctx context.Context, o *doctorOptions) error {
 		}
 		return a.show(&o.output, r)
 	}
-	at, err := o.tokens.clock(a.Now())
+	at, err := a.judgedAt(o.tokens.now)
 	if err != nil {
 		return err
+	}
+	if o.context != "" && !o.cluster {
+		return errors.New("--context goes with --cluster, which it chooses")
+	}
+	if o.cluster && len(o.kubeconfigs) > 1 {
+		return errors.New("--cluster reads one cluster: give --kubeconfig once, and --context to choose")
 	}
 	if o.binDir != "" && len(o.imageConfig) == 0 {
 		return errors.New("--bin-dir goes with --image-config, whose plugins are there")
@@ -77,6 +94,9 @@ func (a *app) doctor(ctx context.Context, o *doctorOptions) error {
 	bar.stop()
 	if err != nil {
 		return err
+	}
+	if len(p.sources) == 0 && len(p.findings) == 0 {
+		fmt.Fprintln(a.Stderr, "kubecred: no kubeconfig, no audit log and no kubelet in the usual places: give --kubeconfig, --audit-log, --image-config or --cluster")
 	}
 	return a.show(&o.output, finding.NewReport(at, p.findings, p.sources))
 }
@@ -91,10 +111,13 @@ type check struct {
 
 // checks returns what doctor is to do: what was given, or else the usual places.
 func (a *app) checks(o *doctorOptions) []check {
-	if o.kubeconfigs == nil && o.auditLogs == nil && o.imageConfig == nil {
-		a.usualPlaces(o)
-	}
 	var out []check
+	if o.kubeconfigs == nil && o.auditLogs == nil && o.imageConfig == nil && !o.cluster {
+		a.usualPlaces(o)
+		out = append(out, check{finding.Node, "KC209", func(ctx context.Context) (part, error) {
+			return a.checkKubelet(ctx, a.Root)
+		}})
+	}
 	if len(o.kubeconfigs) > 0 {
 		out = append(out, check{finding.Client, "KC120", func(ctx context.Context) (part, error) {
 			return a.checkKubeconfigs(ctx, o.kubeconfigs)
@@ -105,12 +128,36 @@ func (a *app) checks(o *doctorOptions) []check {
 			return a.lintImageConfigs(ctx, []string{path}, o.binDir)
 		}})
 	}
-	if len(o.auditLogs) > 0 {
+	switch {
+	case o.cluster:
+		out = append(out, check{finding.Pod, "KC306", func(ctx context.Context) (part, error) {
+			return a.listForDoctor(ctx, o)
+		}})
+	case len(o.auditLogs) > 0:
 		out = append(out, check{finding.Pod, "KC306", func(ctx context.Context) (part, error) {
 			return a.scanForDoctor(ctx, o.auditLogs, o.tokens)
 		}})
 	}
 	return out
+}
+
+// listForDoctor reads the live cluster, joined with the audit logs if any.
+func (a *app) listForDoctor(ctx context.Context, o *doctorOptions) (part, error) {
+	list := listOptions{
+		clusterOptions: clusterOptions{context: o.context},
+		now:            o.tokens.now, logs: o.auditLogs, since: o.tokens.since,
+	}
+	if len(o.kubeconfigs) > 0 {
+		list.kubeconfig = o.kubeconfigs[0]
+	}
+	if o.profiled {
+		list.profile = o.tokens.profile
+	}
+	l, err := a.listTokens(ctx, list)
+	if err != nil {
+		return part{}, err
+	}
+	return part{findings: l.findings(), sources: l.sources()}, nil
 }
 
 // gather runs the checks side by side and joins what they found, in the order

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -31,18 +30,6 @@ func (o *tokenOptions) register(flags *pflag.FlagSet) {
 	flags.StringVar(&o.profile, "profile", "eks", "how long the cluster extends tokens: eks (90 days), upstream and gke (1 year), aks (not at all), or a `life` such as 24h or 90d")
 	flags.StringVar(&o.now, "now", "", "judge as of this `time` (RFC 3339), and leave out what the log says of later")
 	flags.StringVar(&o.since, "since", "", "leave out what the log says of before this `duration`, such as 24h or 7d")
-}
-
-// clock is the moment to judge at: --now, or else the given time.
-func (o *tokenOptions) clock(now time.Time) (time.Time, error) {
-	if o.now == "" {
-		return now.UTC(), nil
-	}
-	at, err := time.Parse(time.RFC3339, o.now)
-	if err != nil {
-		return at, fmt.Errorf("--now %q: write it like 2026-11-22T04:13:00Z", o.now)
-	}
-	return at.UTC(), nil
 }
 
 func (a *app) tokensCommand() *cobra.Command {
@@ -114,7 +101,7 @@ type tokenScan struct {
 
 // scanTokens reads the sources and judges the tokens in them.
 func (a *app) scanTokens(ctx context.Context, names []string, o tokenOptions) (tokenScan, error) {
-	now, err := o.clock(a.Now())
+	now, err := a.judgedAt(o.now)
 	if err != nil {
 		return tokenScan{}, err
 	}
