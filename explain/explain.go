@@ -33,6 +33,9 @@ type Options struct {
 	// KubernetesVersion is "1.31" or "v1.31.4", Profile one of eks, upstream,
 	// gke, aks. Both may be empty.
 	KubernetesVersion, Profile string
+	// Audit judges audit events, one a line, as the check of audit logs does.
+	// nil: only their marks are looked at.
+	Audit func(events []byte, profile string, at time.Time) []finding.Finding
 }
 
 // Answer is what Judge makes of the inputs.

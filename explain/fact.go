@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kubecred/kubecred/finding"
+	"github.com/kubecred/kubecred/iammap"
 )
 
 // Piece is something that was recognised in an input.
@@ -44,6 +45,9 @@ type evidence struct {
 	ordered  []finding.Finding
 	seen     map[string]bool
 	later    []func() // judged when every input is read
+	mapped   []*iammap.Source
+	mappedAt []span
+	audit    []byte // audit events, one a line
 }
 
 func newEvidence(o Options) *evidence {
@@ -130,4 +134,6 @@ func (e *evidence) settle() {
 	for _, f := range e.later {
 		f()
 	}
+	e.lookUpARNs()
+	e.judgeAudit()
 }

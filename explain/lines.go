@@ -340,34 +340,38 @@ func (e *evidence) times(l string) {
 	}
 }
 
-// literal looks at an input that is a single word: an image, a version, a
+// maxWords bounds the lines among which a word that stands alone means
+// something.
+const maxWords = 400
+
+// literal looks at lines that are a single word: an image, a version, a
 // profile, an issuer, a time.
 func (e *evidence) literal(s *scan) {
-	word := ""
-	for _, l := range s.t.Lines {
-		if l = strings.TrimSpace(l); l == "" {
-			continue
-		}
-		if word != "" || strings.ContainsAny(l, " \t") {
-			return
-		}
-		word = l
+	if len(s.t.Lines) > maxWords || s.t.Sampled {
+		return
 	}
-	word = strings.Trim(word, `"',;`)
-	w := s.t.where(0, 0)
+	alone := len(s.t.Lines) == 1 || strings.TrimSpace(strings.Join(s.t.Lines[1:], "")) == ""
+	for i, l := range s.t.Lines {
+		word := strings.Trim(strings.TrimSpace(l), `"',;`)
+		if word != "" && !strings.ContainsAny(word, " \t{}<>()") {
+			e.word(word, s.t.where(i, 0), alone)
+		}
+	}
+}
+
+func (e *evidence) word(word string, w finding.Where, alone bool) {
 	switch {
-	case word == "":
 	case bareVers.MatchString(word):
 		v := bareVers.FindStringSubmatch(word)[1]
 		e.add("kubernetes.version", v, w)
 		e.piece(Piece{Kind: "version", Where: w, Summary: v})
-	case word == "eks" || word == "gke" || word == "aks" || word == "upstream":
+	case word == "eks" || word == "gke" || word == "aks" || alone && word == "upstream":
 		e.add("profile", word, w)
 		e.piece(Piece{Kind: "profile", Where: w, Summary: word})
 	case strings.HasPrefix(word, "https://"):
 		e.add("expected.issuer", word, w)
 		e.piece(Piece{Kind: "address", Where: w, Summary: Redacted(word)})
-	case imageRef.MatchString(word) && !strings.HasPrefix(word, "arn:") && (strings.ContainsAny(word[:strings.IndexByte(word, '/')], ".:") || strings.Contains(word, ":")):
+	case imageRef.MatchString(word) && (strings.ContainsAny(word[:strings.IndexByte(word, '/')], ".:") || alone && strings.Contains(word, ":")):
 		e.image(word, w)
 	default:
 		if t, err := time.Parse(time.RFC3339, word); err == nil {

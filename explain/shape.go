@@ -130,6 +130,7 @@ func (e *evidence) kubeconfigShape(d *document, n *yaml.Node) (bool, bool) {
 	for _, u := range items(get(n, "users")) {
 		e.user(d, str(u, "name"), get(u, "user"))
 	}
+	e.checkKubeconfig(d, n)
 	return true, true
 }
 

@@ -22,6 +22,7 @@ func (e *evidence) providerConfigShape(d *document, n *yaml.Node) (bool, bool) {
 	for _, p := range items(list) {
 		e.provider(d, p)
 	}
+	e.checkProviderConfig(d, n)
 	return true, true
 }
 
@@ -65,6 +66,7 @@ func (e *evidence) providerShape(d *document, n *yaml.Node) (bool, bool) {
 	e.piece(Piece{Kind: "part of a CredentialProviderConfig", Road: finding.Node, Where: d.where(n), Summary: str(n, "name")})
 	e.add("imageconfig", "(part)", d.where(n))
 	e.provider(d, n)
+	e.checkProvider(d, n)
 	return true, true
 }
 

@@ -53,6 +53,7 @@ func (e *evidence) auditShape(d *document, n *yaml.Node) (bool, bool) {
 	for i := 0; i+1 < len(content(notes)); i += 2 {
 		e.add("audit.note."+notes.Content[i].Value, notes.Content[i+1].Value, d.where(notes.Content[i+1]))
 	}
+	e.checkAudit(d, n)
 	return true, true
 }
 

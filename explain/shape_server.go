@@ -58,6 +58,7 @@ func (e *evidence) awsAuthShape(d *document, n *yaml.Node) (bool, bool) {
 		sub := &document{s: d.s, root: inner.Content[0], line: d.line + shift, column: d.column}
 		e.mappings(sub, inner.Content[0])
 	}
+	e.checkMappings(d, n)
 	return true, true
 }
 
@@ -119,6 +120,7 @@ func (e *evidence) authenticatorConfigShape(d *document, n *yaml.Node) (bool, bo
 			}
 		}
 	}
+	e.checkMappings(d, n)
 	return true, true
 }
 
@@ -128,6 +130,7 @@ func (e *evidence) iamMappingShape(d *document, n *yaml.Node) (bool, bool) {
 	}
 	e.piece(Piece{Kind: "IAMIdentityMapping", Road: finding.Server, Where: d.where(n), Summary: str(n, "spec", "arn")})
 	e.add("iammapping", cmpOr(str(n, "spec", "arn"), "true"), d.where(n))
+	e.checkMappings(d, n)
 	e.arn(str(n, "spec", "arn"), d.where(n))
 	return true, true
 }
@@ -155,6 +158,7 @@ func (e *evidence) accessEntryShape(d *document, n *yaml.Node) (bool, bool) {
 	if p := get(x, "associatedAccessPolicies"); p != nil && len(p.Content) > 0 || str(x, "policyArn") != "" {
 		e.add("accessentry.policy", "true", d.where(x))
 	}
+	e.checkMappings(d, n)
 	return true, true
 }
 

@@ -3,6 +3,7 @@ package explain
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -26,6 +27,8 @@ type document struct {
 	column int    // bytes cut from the front of each line
 	source string // what was parsed
 	json   bool
+	whole  bool // the input is this document and nothing else
+	cut    bool // what did not parse was left out
 }
 
 // structures finds every YAML and JSON document in the text and looks at each.
@@ -44,19 +47,69 @@ func (e *evidence) structures(s *scan) {
 			return
 		}
 	}
-	n := 0
+	n, faulty := 0, false
 	for _, b := range blocks(s.t.Lines) {
 		if n++; n > maxDocuments || budget < 0 {
 			break
 		}
 		budget -= b.size
-		if d, ok := b.parse(s); ok {
+		d, ok := b.parse(s)
+		if ok {
+			d.whole = !d.cut && get(d.root, "kind") != nil && get(d.root, "apiVersion") != nil
 			e.document(d)
-		} else if len(b.lines) > 4 {
-			e.add("badYAML", "does not parse", s.t.where(b.first, 0))
+		}
+		if len(b.lines) > 3 && (!ok || d.cut) {
+			faulty = true
 		}
 	}
+	if faulty && len(all) <= maxDocument && plainYAML(s.t.Lines) {
+		e.broken(s, all, 0)
+	}
 	e.jsonValues(s)
+}
+
+// noteKeys are words that people put before what they add to a file.
+var noteKeys = []string{"error", "image", "kubelet", "kubectl", "arn", "profile", "log", "version", "versions", "file", "env", "what", "client", "expectedIssuer", "issuer", "note", "caller"}
+
+var noteLine = regexp.MustCompile(`^(?:` + strings.Join(noteKeys, "|") + `): \S`)
+
+// withoutNotes blanks what was added to a file at its end, such as
+// "image: example.com/app:1", so that the file is judged as it is.
+func withoutNotes(source string, root *yaml.Node) string {
+	if root.Kind != yaml.MappingNode || get(root, "kind") == nil {
+		return source
+	}
+	lines := strings.Split(source, "\n")
+	cut := false
+	for i := len(root.Content) - 2; i >= 0; i -= 2 {
+		k := root.Content[i]
+		if !slices.Contains(noteKeys, k.Value) || k.Line > len(lines) {
+			break
+		}
+		for n := k.Line - 1; n < len(lines); n++ {
+			lines[n] = ""
+		}
+		cut = true
+	}
+	if !cut {
+		return source
+	}
+	return strings.Join(lines, "\n")
+}
+
+// plainYAML tells whether nearly every line looks like YAML, so that the text
+// is a file with a fault in it and not a log with YAML in it.
+func plainYAML(lines []string) bool {
+	good, n := 0, 0
+	for _, l := range lines {
+		if l = strings.TrimSpace(l); l != "" {
+			n++
+			if yamlLine.MatchString(l) || strings.HasPrefix(l, "-") {
+				good++
+			}
+		}
+	}
+	return n >= 4 && good*10 >= n*8
 }
 
 // wholeYAML parses the text as a stream of documents if it is one.
@@ -79,7 +132,11 @@ func wholeYAML(s *scan, all string) ([]*document, bool) {
 		if root.Kind == yaml.MappingNode && !looksLikeProse(root) || root.Kind == yaml.SequenceNode {
 			useful = true
 		}
-		docs = append(docs, &document{s: s, root: root, source: all})
+		d := &document{s: s, root: root, source: withoutNotes(all, root), whole: true}
+		if len(docs) > 0 { // the check of a road reads the first document only
+			docs[0].whole, d.whole, d.source = false, false, ""
+		}
+		docs = append(docs, d)
 	}
 	return docs, useful
 }
@@ -150,6 +207,10 @@ func blocks(lines []string) []block {
 				cur.lines = append(cur.lines, "")
 				cur.last = i
 			}
+			continue
+		case indent == 0 && noteLine.MatchString(l):
+			flush()
+			scalar = -1
 			continue
 		case cur != nil && scalar >= 0 && indent > scalar:
 		case yamlLine.MatchString(trimmed):
@@ -241,11 +302,11 @@ func (b *block) parse(s *scan) (*document, bool) {
 		}
 		n, ok, bad := parsePart(cut)
 		if ok && useful(n) {
-			return &document{s: s, root: n, line: b.first + from, column: b.indent + indent, source: strings.Join(cut, "\n")}, true
+			return &document{s: s, root: n, line: b.first + from, column: b.indent + indent, source: strings.Join(cut, "\n"), cut: from > 0}, true
 		}
 		if bad > 1 && bad <= len(cut) {
 			if n, ok, _ := parsePart(cut[:bad-1]); ok && useful(n) {
-				return &document{s: s, root: n, line: b.first + from, column: b.indent + indent, source: strings.Join(cut[:bad-1], "\n")}, true
+				return &document{s: s, root: n, line: b.first + from, column: b.indent + indent, source: strings.Join(cut[:bad-1], "\n"), cut: true}, true
 			}
 		}
 		// Cut at the front: begin at the next line that is indented less.

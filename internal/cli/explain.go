@@ -65,7 +65,7 @@ not known. With --fail-on, causes from that severity on make it 1.`,
 var profiles = []string{"eks", "upstream", "gke", "aks"}
 
 func (o *whatOptions) explain(now time.Time) (explain.Options, error) {
-	e := explain.Options{Now: now, KubernetesVersion: o.kubernetes, Profile: o.profile}
+	e := explain.Options{Now: now, KubernetesVersion: o.kubernetes, Profile: o.profile, Audit: judgeAudit}
 	if o.at != "" {
 		at, err := time.Parse(time.RFC3339, o.at)
 		if err != nil {

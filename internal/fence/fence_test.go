@@ -44,7 +44,7 @@ var rooms = map[string]room{
 	"auditlog":          {others: []string{"github.com/klauspost/compress"}},
 	"satoken":           {own: []string{"auditlog"}},
 	"internal/awsfake":  {own: []string{"ekstoken"}},
-	"explain":           {own: []string{"finding"}, others: []string{"go.yaml.in/yaml/v3"}},
+	"explain":           {own: []string{"finding", "kubeconfig", "imagecred", "iammap"}, others: []string{"go.yaml.in/yaml/v3"}},
 	"broker":            {own: []string{"credapi", "ekstoken"}, others: []string{"github.com/gofrs/flock"}},
 	"cmd/kubecred-exec": {own: []string{"broker", "credapi"}},
 }
