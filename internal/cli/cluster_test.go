@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -23,26 +24,40 @@ func apiServer(t *testing.T, file string) *httptest.Server {
 	if err := json.Unmarshal(data, &paths); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
+	var mu sync.Mutex
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		answer := paths[req.URL.Path]
+		mu.Lock()
+		defer mu.Unlock()
+		answer, known := paths[req.URL.Path]
 		w.Header().Set("Content-Type", "application/json")
-		if answer == nil && listOf(req.URL.Path) != "" {
-			answer = []any{}
+		if !known {
+			answer = within(paths, req.URL.Path)
+		}
+		if o, ok := answer.(map[string]any); ok && req.Method == http.MethodPatch {
+			patch(t, o, req)
 		}
 		switch v := answer.(type) {
 		case string:
 			_, _ = w.Write([]byte(v))
 		case []any:
-			list := map[string]any{"kind": listOf(req.URL.Path), "apiVersion": "v1", "metadata": map[string]any{}, "items": v}
+			version := "v1"
+			if strings.HasPrefix(req.URL.Path, "/apis/") {
+				version = strings.Join(strings.Split(req.URL.Path, "/")[2:4], "/")
+			}
+			list := map[string]any{"kind": listOf(req.URL.Path), "apiVersion": version, "metadata": map[string]any{}, "items": v}
 			if strings.Contains(req.Header.Get("Accept"), "as=PartialObjectMetadataList") {
 				list["kind"], list["apiVersion"] = "PartialObjectMetadataList", "meta.k8s.io/v1"
+				items := []any{}
 				for _, o := range v {
-					o := o.(map[string]any)
-					o["kind"], o["apiVersion"] = "PartialObjectMetadata", "meta.k8s.io/v1"
+					items = append(items, map[string]any{"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": o.(map[string]any)["metadata"]})
 				}
+				list["items"] = items
 			}
 			_ = json.NewEncoder(w).Encode(list)
 		case map[string]any:
+			if strings.Contains(req.Header.Get("Accept"), "as=PartialObjectMetadata") {
+				v = map[string]any{"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": v["metadata"]}
+			}
 			_ = json.NewEncoder(w).Encode(v)
 		default:
 			status := http.StatusNotFound
@@ -58,11 +73,62 @@ func apiServer(t *testing.T, file string) *httptest.Server {
 	return s
 }
 
+// within finds what a path names in the lists of all namespaces: an object of
+// one, or the list of one namespace.
+func within(paths map[string]any, path string) any {
+	prefix, rest, ok := strings.Cut(path, "/namespaces/")
+	parts := strings.Split(rest, "/")
+	if !ok || len(parts) < 2 {
+		if listOf(path) != "" {
+			return []any{}
+		}
+		return nil
+	}
+	all, _ := paths[prefix+"/"+parts[1]].([]any)
+	list := []any{}
+	for _, o := range all {
+		m := o.(map[string]any)["metadata"].(map[string]any)
+		if m["namespace"] != parts[0] {
+			continue
+		}
+		if len(parts) == 3 && m["name"] == parts[2] {
+			return o
+		}
+		list = append(list, o)
+	}
+	if len(parts) == 2 && listOf(path) != "" {
+		return list
+	}
+	return nil
+}
+
+// patch applies a pod template's annotations, as the API server would.
+func patch(t *testing.T, o map[string]any, req *http.Request) {
+	t.Helper()
+	type template struct {
+		Spec struct {
+			Template struct {
+				Metadata struct {
+					Annotations map[string]any `json:"annotations"`
+				} `json:"metadata"`
+			} `json:"template"`
+		} `json:"spec"`
+	}
+	var want template
+	if err := json.NewDecoder(req.Body).Decode(&want); err != nil {
+		t.Errorf("patch: %v", err)
+	}
+	if got := req.Header.Get("Content-Type"); got != "application/apply-patch+yaml" {
+		t.Errorf("patch with content type %s", got)
+	}
+	o["spec"].(map[string]any)["template"].(map[string]any)["metadata"].(map[string]any)["annotations"] = want.Spec.Template.Metadata.Annotations
+}
+
 func listOf(path string) string {
 	return map[string]string{
 		"pods": "PodList", "serviceaccounts": "ServiceAccountList", "secrets": "SecretList", "namespaces": "NamespaceList",
 		"replicasets": "ReplicaSetList", "deployments": "DeploymentList", "statefulsets": "StatefulSetList",
-		"daemonsets": "DaemonSetList", "jobs": "JobList", "cronjobs": "CronJobList",
+		"daemonsets": "DaemonSetList", "poddisruptionbudgets": "PodDisruptionBudgetList", "jobs": "JobList", "cronjobs": "CronJobList",
 	}[path[strings.LastIndex(path, "/")+1:]]
 }
 

@@ -39,7 +39,7 @@ func (a *app) tokensCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.tokensScanCommand(), a.tokensListCommand())
+	cmd.AddCommand(a.tokensScanCommand(), a.tokensListCommand(), a.tokensRestartCommand())
 	return cmd
 }
 

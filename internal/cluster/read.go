@@ -48,7 +48,10 @@ func newClient(config *rest.Config, name string) (*Client, error) {
 	return &Client{Name: name, kube: kube, meta: meta}, nil
 }
 
-var namespaceResource = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+var (
+	namespaceResource = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+	podResource       = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+)
 
 // reader is one reading of a cluster.
 type reader struct {

@@ -30,6 +30,7 @@ var rooms = map[string]room{
 	"finding":           {},
 	"internal/cluster":  {others: []string{"k8s.io"}},
 	"internal/calendar": {own: []string{"internal/cluster", "satoken"}},
+	"internal/restart":  {own: []string{"internal/cluster"}},
 	"internal/report":   {own: []string{"finding"}},
 	"internal/cli":      {own: []string{"*"}, others: []string{"*"}},
 	"cmd/kubecred":      {own: []string{"internal/cli"}},

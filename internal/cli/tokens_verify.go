@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubecred/kubecred/finding"
+	"github.com/kubecred/kubecred/internal/cluster"
+	"github.com/kubecred/kubecred/internal/restart"
+	"github.com/kubecred/kubecred/satoken"
+)
+
+// aftermath is what the audit log shows of a workload after its restart.
+type aftermath struct {
+	// Verdict is satoken.Healed or satoken.Snoozed, "" where nothing was seen.
+	Verdict satoken.Verdict
+	// Until is when a snoozed workload is refused; of a healed one, when it would
+	// be if its client never read the new token again. Proved tells that it does.
+	Until  time.Time
+	Proved bool
+	// Pods of All new ones were seen.
+	Pods, All int
+	Note      string
+}
+
+// The rhythm of watching: every look reads the whole log, so a slow one makes
+// the next one wait. After the first new token the other pods get settle more
+// looks to show theirs.
+const (
+	verifyEvery = 3 * time.Second
+	settle      = 3
+)
+
+// verifyAll watches the audit log until it shows new tokens of each workload
+// that was restarted, or until the time is over.
+func (r *restartRun) verifyAll(ctx context.Context, a *app) error {
+	r.seen = map[cluster.Ref]aftermath{}
+	var open []restart.Result
+	for _, res := range r.results {
+		if res.State == restart.Restarted || res.State == restart.Waited || res.State == restart.Already {
+			open = append(open, res)
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	fmt.Fprintf(a.Stderr, "watching %s for the new tokens of %s, %s at most\n", strings.Join(r.sources, ", "), plural(len(open), "workload", "workloads"), r.o.verifyTimeout)
+	limit, cancel := context.WithTimeout(ctx, r.o.verifyTimeout)
+	defer cancel()
+	looks := map[cluster.Ref]int{}
+	for {
+		began := time.Now()
+		s, err := a.scanTokens(limit, r.sources, tokenOptions{profile: r.o.profile, all: true})
+		if limit.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		open = slices.DeleteFunc(open, func(res restart.Result) bool {
+			v, err := r.look(limit, res, s)
+			if err != nil || v.Verdict == "" {
+				return false
+			}
+			r.seen[res.Ref] = v
+			looks[res.Ref]++
+			done := v.Verdict == satoken.Snoozed || v.Proved || v.Pods == v.All || looks[res.Ref] > settle
+			if done {
+				fmt.Fprintf(a.Stderr, "%s: %s\n", workloadTitle(res.Ref), v)
+			}
+			return done
+		})
+		if len(open) == 0 {
+			return nil
+		}
+		pause := time.NewTimer(max(verifyEvery, time.Since(began)))
+		select {
+		case <-limit.Done():
+			pause.Stop()
+			return ctx.Err()
+		case <-pause.C:
+		}
+	}
+}
+
+// look asks one reading of the log about one workload.
+func (r *restartRun) look(ctx context.Context, res restart.Result, s tokenScan) (aftermath, error) {
+	ro, err := r.client.Rollout(ctx, res.Ref)
+	if err != nil {
+		return aftermath{}, err
+	}
+	pods, err := r.client.PodsOf(ctx, ro)
+	if err != nil {
+		return aftermath{}, err
+	}
+	since := ro.RestartedAt
+	pods = slices.DeleteFunc(pods, func(p cluster.Pod) bool { return p.Created.Before(since) })
+	return verifyPods(pods, s.judged, r.tokens[res.Ref]), nil
+}
+
+// verifyPods says what a log shows of new pods. before are the workload's tokens
+// before the restart.
+func verifyPods(pods []cluster.Pod, j satoken.Judgement, before []satoken.Token) aftermath {
+	v := aftermath{All: len(pods)}
+	for _, p := range pods {
+		var seen []satoken.Token
+		for _, t := range j.Tokens {
+			ns, _, _ := strings.Cut(t.ServiceAccount, "/")
+			if ns == p.Namespace && t.Pod == p.Name && (t.PodUID == "" || t.PodUID == p.UID) {
+				seen = append(seen, t)
+			}
+		}
+		if len(seen) == 0 {
+			continue
+		}
+		v.Pods++
+		if v.Verdict != satoken.Snoozed {
+			v.Verdict = satoken.Healed
+			v.Proved = v.Proved || len(seen) > 1
+			if until := p.Created.Add(j.Profile.Life()); v.Until.IsZero() || until.Before(v.Until) {
+				v.Until = until
+			}
+		}
+		for _, t := range seen {
+			if t.Verdict != satoken.Stale && t.Verdict != satoken.Dead {
+				continue
+			}
+			if v.Verdict != satoken.Snoozed || t.DiesAt.Before(v.Until) {
+				v.Verdict, v.Proved, v.Until = satoken.Snoozed, true, t.DiesAt
+				v.Note = "its new token is stale again"
+			}
+		}
+	}
+	if v.Verdict == satoken.Healed && !v.Proved {
+		for _, t := range before {
+			if t.Offender != nil {
+				v.Verdict, v.Note = satoken.Snoozed, t.Offender.Name+" is known never to read its token again"
+			}
+		}
+	}
+	return v
+}
+
+// String says it in a line.
+func (v aftermath) String() string {
+	switch {
+	case v.Verdict == satoken.Snoozed && v.Until.IsZero():
+		return "snoozed: " + v.Note
+	case v.Verdict == satoken.Snoozed:
+		return "snoozed until " + finding.Moment(v.Until) + ": " + v.Note
+	case v.Verdict != satoken.Healed:
+		return "no request of its new pods was seen"
+	}
+	line := "healed: a new token is in use"
+	if v.Pods < v.All {
+		line += fmt.Sprintf(" in %d of %d pods", v.Pods, v.All)
+	}
+	if v.Proved {
+		return line + ", and read again"
+	}
+	return line + "; if its client never reads it again, it is refused from " + finding.Moment(v.Until) + " on"
+}
