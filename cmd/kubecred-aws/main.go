@@ -1,0 +1,163 @@
+// Kubecred-aws gets credentials out of AWS for Kubernetes: tokens for the API
+// server of an EKS cluster. It is run by kubecred-exec where its cache has
+// nothing, or by a client directly.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/kubecred/kubecred/credapi"
+	"github.com/kubecred/kubecred/internal/awsissuer"
+)
+
+// Exit statuses.
+const (
+	exitOK     = 0
+	exitFailed = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], system())
+	stop()
+	os.Exit(code)
+}
+
+// world is the outside as the program sees it. Tests make one of their own.
+type world struct {
+	stdin          *os.File
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	home           string
+	now            func() time.Time
+}
+
+func system() world {
+	home, _ := os.UserHomeDir()
+	return world{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, home: home, now: time.Now}
+}
+
+func run(ctx context.Context, args []string, w world) int {
+	o, err := parse(args)
+	if errors.Is(err, pflag.ErrHelp) {
+		_, _ = io.WriteString(w.stdout, usage)
+		return exitOK
+	}
+	if err == nil {
+		switch o.command {
+		case "version":
+			_, err = fmt.Fprintf(w.stdout, "kubecred-aws %s\n", buildVersion())
+		case "token":
+			err = token(ctx, o, w)
+		}
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			err = errors.New("interrupted")
+		}
+		fmt.Fprintf(w.stderr, "kubecred-aws: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+		return exitFailed
+	}
+	return exitOK
+}
+
+// Bounds of a whole run.
+const (
+	batchTimeout = 40 * time.Second
+	loginTimeout = 5 * time.Minute
+)
+
+// token prints an ExecCredential with an EKS token, or the token alone.
+func token(ctx context.Context, o options, w world) error {
+	ask := credapi.ExecRequest{APIVersion: credapi.ExecV1Beta1, Interactive: isTerminal(w.stdin)}
+	if info := w.getenv(credapi.ExecInfoEnv); info != "" {
+		var err error
+		if ask, err = credapi.ParseExecInfo([]byte(info)); err != nil {
+			return fmt.Errorf("%s: %w", credapi.ExecInfoEnv, err)
+		}
+	}
+	limit := batchTimeout
+	if ask.Interactive {
+		limit = loginTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	t, err := awsissuer.EKSToken(ctx, w.aws(ask.Interactive), awsissuer.TokenRequest{
+		Source: o.source(), ClusterName: o.clusterName, ClusterID: o.clusterID,
+	})
+	if err != nil {
+		return err
+	}
+	if t.Warning != "" {
+		fmt.Fprintf(w.stderr, "kubecred-aws: %s\n", t.Warning)
+	}
+	if o.tokenOnly {
+		_, err = fmt.Fprintln(w.stdout, t.Token)
+		return err
+	}
+	c := credapi.ExecCredential{Token: t.Token, Expiration: t.Expires}
+	_, err = fmt.Fprintf(w.stdout, "%s\n", c.Encode(ask.APIVersion))
+	return err
+}
+
+// aws is the world for package awsissuer.
+func (w world) aws(interactive bool) awsissuer.World {
+	out := awsissuer.World{Getenv: w.getenv, Home: w.home, Now: w.now}
+	if interactive && w.stdin != nil {
+		out.AskMFA = w.askMFA
+	}
+	return out
+}
+
+// askMFA asks on stderr, for stdout is the protocol's, and reads a line of stdin.
+func (w world) askMFA(ctx context.Context, serial string) (string, error) {
+	what := "MFA code"
+	if serial != "" {
+		what += " for " + serial
+	}
+	fmt.Fprintf(w.stderr, "%s: ", what)
+	type answer struct {
+		line string
+		err  error
+	}
+	got := make(chan answer, 1) // the read ends with the process where nobody types
+	go func() {
+		line, err := bufio.NewReader(w.stdin).ReadString('\n')
+		got <- answer{line, err}
+	}()
+	select {
+	case a := <-got:
+		code := strings.TrimSpace(a.line)
+		if code == "" {
+			return "", errors.Join(errors.New("no MFA code was typed"), a.err)
+		}
+		return code, nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// isTerminal tells whether f is a terminal: a character device that is not the
+// null device.
+func isTerminal(f *os.File) bool {
+	if f == nil {
+		return false
+	}
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
+}
