@@ -27,6 +27,8 @@ type Env struct {
 	// Executables returns the programs that a command means, in the order of PATH.
 	// nil: commands are not looked for.
 	Executables func(command string) []string
+	// Policy is kubectl's policy for plugins, nil for none.
+	Policy *Policy
 	// Flags are what to add to a kubecred command so that it works on this file.
 	Flags func(f *File) string
 }
@@ -56,6 +58,7 @@ type checker struct {
 	certs    *certCache
 	older    []olderEntry
 	missing  []missingCommand
+	refused  []missingCommand
 	indexes  map[string]index
 	byUser   map[string][]Context // of the file byUserOf
 	byUserOf *File

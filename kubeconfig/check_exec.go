@@ -25,6 +25,7 @@ func (c *checker) execs() {
 	}
 	c.olderEntries(fix)
 	c.missingCommands()
+	c.refusedCommands()
 	c.versions()
 	c.mixed()
 }
@@ -35,7 +36,7 @@ func (c *checker) fixSummary() string {
 	if err != nil || len(p.splices) == 0 {
 		return ""
 	}
-	changed, added := c.f.countLines(p.splices)
+	changed, added, _ := c.f.countLines(p.splices)
 	var parts []string
 	if changed > 0 {
 		parts = append(parts, plural(changed, "line changes", "lines change"))
@@ -82,7 +83,15 @@ func (c *checker) exec(u User, who string, fix func() finding.Fix) {
 	c.mode(u, who, version, fix)
 	c.execParts(u, who)
 	c.command(u, who, plugin, known)
+	c.allowed(u, who)
 	c.execSecrets(u, who)
+	if i, ok := x.dashes(); ok { // what stands behind the broker is judged as if it stood alone
+		issuer := *x
+		issuer.Command, issuer.Args = x.Args[i+1], x.Args[i+2:]
+		u.Exec = &issuer
+		plugin, known = PluginOf(issuer.Command.Value, issuer.ArgValues())
+		c.command(u, who, plugin, known)
+	}
 	c.known(u, who, plugin, known)
 }
 

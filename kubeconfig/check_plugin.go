@@ -112,6 +112,32 @@ func (c *checker) missingCommands() {
 	c.missing = nil
 }
 
+// allowed holds a command against kubectl's policy for plugins.
+func (c *checker) allowed(u User, who string) {
+	if cmd := u.Exec.Command; cmd.Value != "" && !c.env.Policy.Allows(cmd.Value, c.find) {
+		c.refused = append(c.refused, missingCommand{command: cmd.Value, user: strings.TrimPrefix(who, "user "), at: cmd})
+	}
+}
+
+// refusedCommands says, once a command, that kubectl will not run it.
+func (c *checker) refusedCommands() {
+	byCommand := map[string][]string{}
+	for _, m := range c.refused {
+		byCommand[m.command] = append(byCommand[m.command], m.user)
+	}
+	for _, m := range c.refused {
+		users := byCommand[m.command]
+		if users == nil {
+			continue
+		}
+		byCommand[m.command] = nil
+		f := c.add("KC143", usersSubject(users), m.at.Place, "kubectl 1.35 and newer refuse to run %s: %s sets credentialPluginPolicy: %s", quoted(m.command), c.env.Policy.File, c.env.Policy.Type)
+		f.Where.Text = c.text("command", m.at)
+		f.Fix = finding.Fix{Summary: fmt.Sprintf("add it to credentialPluginAllowlist there: - name: %s (kubectl 1.35) or - command: %s (from 1.36 on)", m.command, m.command)}
+	}
+	c.refused = nil
+}
+
 // known judges what is special to a plugin.
 func (c *checker) known(u User, who string, plugin Plugin, known bool) {
 	switch base := commandBase(u.Exec.Command.Value); {

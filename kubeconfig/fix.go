@@ -22,8 +22,8 @@ type Edit struct {
 	Changes []Change
 	// Notes say what was left as it is, and why.
 	Notes []Note
-	// LinesChanged and LinesAdded are what a diff of the two texts counts.
-	LinesChanged, LinesAdded int
+	// What a diff of the two texts counts.
+	LinesChanged, LinesAdded, LinesRemoved int
 }
 
 // Change is one thing that an edit does.
@@ -56,7 +56,7 @@ func (f *File) Fix(to string) (*Edit, error) {
 }
 
 func (f *File) planFix(to string) (*planner, error) {
-	p := &planner{f: f, done: map[*yaml.Node]string{}, added: map[insertion]bool{}}
+	p := newPlanner(f)
 	for i := range f.Users {
 		if f.Users[i].Exec == nil {
 			continue
@@ -77,6 +77,11 @@ type planner struct {
 	intents []func(root map[string]any) error
 	done    map[*yaml.Node]string // the text that a scalar gets
 	added   map[insertion]bool
+	gone    map[*yaml.Node]string // what becomes of lists that are left empty
+}
+
+func newPlanner(f *File) *planner {
+	return &planner{f: f, done: map[*yaml.Node]string{}, added: map[insertion]bool{}, gone: map[*yaml.Node]string{}}
 }
 
 // insertion is a key that a mapping gets.
@@ -109,24 +114,28 @@ func (p *planner) edit() (*Edit, error) {
 		return nil, &RefusedError{p.changes[0].Place, err.Error()}
 	}
 	e.Data = data
-	e.LinesChanged, e.LinesAdded = p.f.countLines(p.splices)
+	e.LinesChanged, e.LinesAdded, e.LinesRemoved = p.f.countLines(p.splices)
 	return e, nil
 }
 
-// countLines counts the lines that splices change and add.
-func (f *File) countLines(splices []splice) (changed, added int) {
+// countLines counts the lines that splices change, add and remove.
+func (f *File) countLines(splices []splice) (changed, added, removed int) {
 	touched := map[int]bool{}
 	for _, s := range splices {
 		breaks := len(lineStarts([]byte(s.text))) - 1
 		added += breaks
 		line, column := f.lineColumn(s.start)
 		whole := s.start == s.end && breaks > 0 && (column == 1 || s.start == len(f.Data) || isSpace(s.text[0]) && s.text[0] != ' ')
+		if gone := len(lineStarts(f.Data[s.start:s.end])) - 1; gone > 0 && s.text == "" {
+			removed += gone
+			whole = column == 1 || isSpace(f.Data[s.start]) && f.Data[s.start] != ' '
+		}
 		if !whole && !touched[line] {
 			touched[line] = true
 			changed++
 		}
 	}
-	return changed, added
+	return changed, added, removed
 }
 
 // user plans one user's exec block.
@@ -176,7 +185,11 @@ func (p *planner) user(i int, to string) error {
 		return err
 	}
 	if len(set) > 0 {
-		p.intents = append(p.intents, func(root map[string]any) error { return intendExec(root, i, set) })
+		p.intend(i, func(exec map[string]any) {
+			for k, v := range set {
+				exec[k] = v
+			}
+		})
 	}
 	return nil
 }
@@ -296,22 +309,20 @@ func article(t jsonType) string {
 	return "a " + string(t)
 }
 
-// intendExec makes the intended change in the decoded old values.
-func intendExec(root map[string]any, i int, set map[string]string) error {
+// execOf is a user's exec block in the decoded old values, where an edit makes
+// the change that it intends.
+func execOf(root map[string]any, i int) (map[string]any, error) {
 	users, ok := root["users"].([]any)
 	if !ok || i >= len(users) {
-		return fmt.Errorf("users is no list")
+		return nil, fmt.Errorf("users is no list")
 	}
 	entry, _ := users[i].(map[string]any)
 	user, _ := entry["user"].(map[string]any)
 	exec, ok := user["exec"].(map[string]any)
 	if !ok {
-		return fmt.Errorf("user %d has no exec block", i)
+		return nil, fmt.Errorf("user %d has no exec block", i)
 	}
-	for k, v := range set {
-		exec[k] = v
-	}
-	return nil
+	return exec, nil
 }
 
 // target is the version that an entry should have, "" to leave it, and why.

@@ -9,10 +9,15 @@ import (
 // insertBeside returns the splices that put `key: text` right after a pair of a
 // mapping, in the style in which that pair is written.
 func (f *File) insertBeside(p pair, key, text string) ([]splice, error) {
+	return f.insertText(p, key, f.styled(p, text))
+}
+
+// insertText is insertBeside for a value that is written already.
+func (f *File) insertText(p pair, key, written string) ([]splice, error) {
 	if p.owner.Style&yaml.FlowStyle != 0 {
-		return f.insertFlow(p, key, text)
+		return f.insertFlow(p, key, written)
 	}
-	return f.insertBlock(p, key, text)
+	return f.insertBlock(p, key, written)
 }
 
 // valueEnd is where a pair's value ends; only scalars and aliases on one line
@@ -33,7 +38,7 @@ func (f *File) valueEnd(p pair) (int, error) {
 }
 
 // insertBlock adds a line below the pair's last line, at the key's own column.
-func (f *File) insertBlock(p pair, key, text string) ([]splice, error) {
+func (f *File) insertBlock(p pair, key, value string) ([]splice, error) {
 	end, err := f.valueEnd(p)
 	if err != nil {
 		return nil, err
@@ -53,7 +58,7 @@ func (f *File) insertBlock(p pair, key, text string) ([]splice, error) {
 	if rest := strings.TrimLeft(string(f.Data[end:textEnd]), " \t"); rest != "" && rest[0] != '#' {
 		return nil, refuse(p.value, "something stands behind the value that is no comment")
 	}
-	written := indent + f.keyText(p.key, key) + ": " + f.styled(p, text)
+	written := indent + f.keyText(p.key, key) + ": " + value
 	if textEnd == lineEnd { // the last line, without a line break
 		return []splice{{span{lineEnd, lineEnd}, f.newline(line) + written}}, nil
 	}
@@ -79,13 +84,13 @@ func (f *File) indent(key *yaml.Node, lineStart, keyAt int) (string, error) {
 
 // insertFlow adds a pair inside { }, on a line of its own where the neighbours
 // have lines of their own.
-func (f *File) insertFlow(p pair, key, text string) ([]splice, error) {
+func (f *File) insertFlow(p pair, key, value string) ([]splice, error) {
 	end, err := f.valueEnd(p)
 	if err != nil {
 		return nil, err
 	}
 	keyAt := f.at(p.key)
-	pairText := f.keyText(p.key, key) + f.colon(p) + f.styled(p, text)
+	pairText := f.keyText(p.key, key) + f.colon(p) + value
 	here := span{end, end}
 
 	keyLine, _ := f.lineColumn(keyAt)

@@ -27,6 +27,8 @@ func (a *app) kubeconfigCommand() *cobra.Command {
 	cmd.AddCommand(
 		a.kubeconfigCheckCommand(),
 		a.kubeconfigFixCommand(),
+		a.kubeconfigUnwrapCommand(),
+		a.kubeconfigWrapCommand(),
 	)
 	return cmd
 }
@@ -140,7 +142,7 @@ func (a *app) checkKubeconfigs(ctx context.Context, paths []string) (part, error
 	if len(files) == 0 {
 		return part{}, errors.Join(failures...)
 	}
-	p.findings = append(p.findings, kubeconfig.Check(files, a.kubeconfigEnv(paths))...)
+	p.findings = append(p.findings, kubeconfig.Check(files, a.kubeconfigEnv())...)
 	return p, nil
 }
 
@@ -179,13 +181,16 @@ func kubeconfigSummary(f *kubeconfig.File) string {
 }
 
 // kubeconfigEnv is what the checks may look at on this machine.
-func (a *app) kubeconfigEnv(paths []string) kubeconfig.Env {
+func (a *app) kubeconfigEnv() kubeconfig.Env {
 	usual := map[string]bool{}
 	for _, p := range a.usualKubeconfigs() {
 		usual[p] = true
 	}
+	// A kuberc that can't be read is kubectl's to complain of.
+	policy, _ := kubeconfig.ReadPolicy(kubeconfig.KubercPath(a.Getenv, a.Home))
 	return kubeconfig.Env{
-		Now: a.Now(), Getenv: a.Getenv, Home: a.Home, GOOS: runtime.GOOS,
+		Policy: policy,
+		Now:    a.Now(), Getenv: a.Getenv, Home: a.Home, GOOS: runtime.GOOS,
 		Mode: func(path string) (fs.FileMode, error) {
 			info, err := os.Stat(path)
 			if err != nil {

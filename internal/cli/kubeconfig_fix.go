@@ -222,7 +222,7 @@ func (a *app) showEdits(all []*edited, o *editOptions) error {
 		if !e.changes() {
 			fmt.Fprintf(words, "%s: nothing to change\n", e.path)
 		} else {
-			fmt.Fprintf(words, "%s: %s %schanged, %s added\n", e.path, count(e.edit.LinesChanged, "line"), verb, count(e.edit.LinesAdded, "line"))
+			fmt.Fprintf(words, "%s: %s\n", e.path, lineCounts(e.edit, verb))
 		}
 		for _, c := range e.edit.Changes {
 			fmt.Fprintf(words, "  %s: %s\n", c.Subject, mask.Line(changeText(c)))
@@ -235,6 +235,21 @@ func (a *app) showEdits(all []*edited, o *editOptions) error {
 		}
 	}
 	return nil
+}
+
+// lineCounts says how many lines an edit changes, adds and removes.
+func lineCounts(e *kubeconfig.Edit, verb string) string {
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		what string
+	}{{e.LinesChanged, "changed"}, {e.LinesAdded, "added"}, {e.LinesRemoved, "removed"}} {
+		if p.n > 0 {
+			parts = append(parts, count(p.n, "line")+" "+verb+p.what)
+			verb = ""
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 func changeText(c kubeconfig.Change) string {
@@ -276,6 +291,7 @@ type editFile struct {
 	Changed      bool         `json:"changed"`
 	LinesChanged int          `json:"linesChanged"`
 	LinesAdded   int          `json:"linesAdded"`
+	LinesRemoved int          `json:"linesRemoved"`
 	Changes      []editChange `json:"changes"`
 	Backup       string       `json:"backup,omitempty"`
 	Diff         string       `json:"diff,omitempty"`
@@ -295,7 +311,7 @@ func (a *app) editsJSON(all []*edited, o *editOptions, mask *kubeconfig.Masker) 
 	r := editReport{APIVersion: "kubecred/v1", Kind: "EditReport", DryRun: o.dryRun, Files: []editFile{}}
 	for _, e := range all {
 		f := editFile{
-			File: e.path, Changed: e.changes(), LinesChanged: e.edit.LinesChanged, LinesAdded: e.edit.LinesAdded,
+			File: e.path, Changed: e.changes(), LinesChanged: e.edit.LinesChanged, LinesAdded: e.edit.LinesAdded, LinesRemoved: e.edit.LinesRemoved,
 			Changes: []editChange{}, Backup: e.backup,
 		}
 		for _, c := range e.edit.Changes {
