@@ -46,6 +46,12 @@ const (
 	CacheTypeField   Feature = "tokenAttributes.cacheType"
 	ConfigDirectory  Feature = "a directory of configs"
 	NoBuiltInAWS     Feature = "no built-in AWS credential provider"
+	// StructuredFailures is the form in which the kubelet logs that a provider
+	// failed: "Failed to provide credentials for image" with fields.
+	StructuredFailures Feature = "structured log of failed providers"
+	// VerifiedImages is the check, on by default, whether a pod may use an image
+	// that another pod pulled with a login.
+	VerifiedImages Feature = "KubeletEnsureSecretPulledImages"
 )
 
 // since is the first minor version of each feature, from the changelogs of
@@ -58,6 +64,7 @@ var since = map[Feature]Version{
 	NoBuiltInAWS:  27,
 	TokenFields:   33,
 	TokenFieldsOn: 34, CacheTypeField: 34, ConfigDirectory: 34,
+	StructuredFailures: 35, VerifiedImages: 35,
 }
 
 // Since is the first version that has the feature.

@@ -15,7 +15,9 @@ import (
 
 type imageExplainOptions struct {
 	imageSource
+	imageHostOptions
 	format string
+	run    bool
 }
 
 func (a *app) imageExplainCommand() *cobra.Command {
@@ -24,7 +26,12 @@ func (a *app) imageExplainCommand() *cobra.Command {
 		Use:   "explain IMAGE...",
 		Short: "Say which providers the kubelet asks about an image, and why not the others",
 		Long: `Normalises each image as the kubelet does and compares it with every pattern of
-the config. IMAGE may be - for one image a line on stdin. Nothing is run.`,
+the config. IMAGE may be - for one image a line on stdin.
+
+Nothing is run, unless --run asks for it: then the plugins run as the kubelet
+runs them, with this program's environment, and the logins are listed in the
+order in which the kubelet would try them. No registry is asked; 'kubecred image
+try' does that. With --run the exit status is 1 where a plugin failed.`,
 		Example: `  kubecred image explain --config config.yaml 123456789012.dkr.ecr.us-east-1.amazonaws.com/app:1
   kubectl get pods -A -o jsonpath='{range .items[*].spec.containers[*]}{.image}{"\n"}{end}' |
     kubecred image explain --config config.yaml -o json -`,
@@ -32,6 +39,8 @@ the config. IMAGE may be - for one image a line on stdin. Nothing is run.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.imageExplain(cmd.Context(), &o, args) },
 	}
 	o.imageSource.register(cmd)
+	o.imageHostOptions.register(cmd)
+	cmd.Flags().BoolVar(&o.run, "run", false, "run the plugins that match, and say what becomes of their answers")
 	cmd.Flags().StringVarP(&o.format, "output", "o", "text", "format: text, json (one object a line)")
 	must(cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp)))
 	return cmd
@@ -45,10 +54,11 @@ func (a *app) imageExplain(ctx context.Context, o *imageExplainOptions, images [
 	if err != nil {
 		return err
 	}
-	paths, _, err := a.imagePaths(o.configs, "", "")
+	paths, binDir, err := a.imagePaths(o.configs, o.binDir, "")
 	if err != nil {
 		return err
 	}
+	o.binDir = binDir
 	configs, err := a.loadImageConfigs(ctx, paths, version)
 	if err != nil {
 		return err
@@ -61,6 +71,22 @@ func (a *app) imageExplain(ctx context.Context, o *imageExplainOptions, images [
 		}
 	}
 	e := newExplainer(configs, a.Stdout, o.format)
+	show := func(ref imagecred.Ref) error { return e.add(ref) }
+	if o.run {
+		hosts, err := a.imageHosts(configs, &o.imageHostOptions, version)
+		if err != nil {
+			return err
+		}
+		pod, err := o.pod(func(s string) { fmt.Fprintln(a.Stderr, "kubecred: "+s) })
+		if err != nil {
+			return err
+		}
+		show = func(ref imagecred.Ref) error {
+			failed, err := a.explainRun(ctx, hosts, o, ref, pod, e)
+			refused = refused || failed
+			return err
+		}
+	}
 	bad := 0
 	one := func(image string) error {
 		ref, err := imagecred.ParseImage(image)
@@ -69,7 +95,7 @@ func (a *app) imageExplain(ctx context.Context, o *imageExplainOptions, images [
 			fmt.Fprintf(a.Stderr, "kubecred: %s; the kubelet says InvalidImageName\n", oneLine(err.Error()))
 			return nil
 		}
-		return e.add(ref)
+		return show(ref)
 	}
 	if err := a.eachImage(ctx, images, one, e.flush); err != nil {
 		return err

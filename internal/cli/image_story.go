@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/kubecred/kubecred/imagecred"
 )
@@ -22,6 +23,7 @@ type explainer struct {
 	// every image: of JSON, and of text.
 	heads, tails [][]byte
 	tell         func(dst []byte, ref imagecred.Ref) []byte
+	asJSON       bool
 	batch        []imagecred.Ref
 	buffers      [][]byte
 }
@@ -40,7 +42,7 @@ func newExplainer(configs []*imagecred.Config, out io.Writer, format string) *ex
 	}
 	e.tell = e.text
 	if format == "json" {
-		e.tell = e.json
+		e.tell, e.asJSON = e.json, true
 	}
 	return e
 }
@@ -52,6 +54,27 @@ func (e *explainer) add(ref imagecred.Ref) error {
 		return nil
 	}
 	return e.flush()
+}
+
+// addStory tells an image's story with what became of its providers.
+func (e *explainer) addStory(ref imagecred.Ref, s imagecred.Story, now time.Time) error {
+	b := e.tell(nil, ref)
+	if e.asJSON {
+		b = append(b[:len(b)-len("}\n")], ',')
+		more, err := json.Marshal(storyJSON(s))
+		if err != nil {
+			return err
+		}
+		b = append(append(b, more[1:]...), '\n')
+	} else {
+		for _, line := range runLines(s, now) {
+			b = append(append(b, oneLine(line)...), '\n')
+		}
+	}
+	if _, err := e.out.Write(b); err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	return nil
 }
 
 func (e *explainer) flush() error {

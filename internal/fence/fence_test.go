@@ -41,7 +41,7 @@ var rooms = map[string]room{
 	"iammap":             {own: []string{"finding"}, others: []string{"go.yaml.in/yaml/v3"}},
 	"kubeconfig":         {own: []string{"finding"}, others: []string{"go.yaml.in/yaml/v3"}},
 	"ekstoken/verify":    {own: []string{"ekstoken"}},
-	"imagecred":          {own: []string{"finding"}, others: []string{"go.yaml.in/yaml/v3", "sigs.k8s.io/yaml", "sigs.k8s.io/json", "github.com/distribution/reference"}},
+	"imagecred":          {own: []string{"finding", "credapi"}, others: []string{"go.yaml.in/yaml/v3", "sigs.k8s.io/yaml", "sigs.k8s.io/json", "github.com/distribution/reference"}},
 	"auditlog":           {others: []string{"github.com/klauspost/compress"}},
 	"satoken":            {own: []string{"auditlog"}},
 	"internal/awsfake":   {own: []string{"ekstoken"}},
