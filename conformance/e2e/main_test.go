@@ -112,3 +112,15 @@ func file(t *testing.T, name, text string) string {
 	}
 	return path
 }
+
+// waitFor polls until ok, as long as the context lasts.
+func waitFor(t *testing.T, ctx context.Context, what string, ok func() bool) {
+	t.Helper()
+	for !ok() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("gave up waiting until %s", what)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"time"
 
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -26,11 +28,11 @@ rules:
 
 func (l *Lab) startAPIServer(ctx context.Context) error {
 	l.AuditLog = l.Path("audit.log")
-	l.StaticToken, l.StaticUser = newUUID(), "lab:reader"
+	l.StaticToken, l.StaticUser = newUUID(), "lab-reader"
 	policy, tokens := l.Path("audit-policy.yaml"), l.Path("tokens.csv")
 	for file, text := range map[string]string{
 		policy:     auditPolicy,
-		tokens:     fmt.Sprintf("%s,%s,lab-reader,\"lab:readers\"\n", l.StaticToken, l.StaticUser),
+		tokens:     fmt.Sprintf("%s,%s,lab-reader,\"lab-readers\"\n", l.StaticToken, l.StaticUser),
 		l.AuditLog: "", // so that it is there before the first event
 	} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -108,5 +110,16 @@ func (l *Lab) connect(ctx context.Context) error {
 	if l.Admin, err = kubernetes.NewForConfig(l.AdminConfig); err != nil {
 		return fmt.Errorf("lab: %w", err)
 	}
-	return l.Grant(ctx, "view", l.StaticUser)
+	// The cluster role "view" is empty here: no controller puts it together.
+	_, err = l.Admin.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: Reader},
+		Rules:      []rbacv1.PolicyRule{{Verbs: []string{"get", "list", "watch"}, APIGroups: []string{"*"}, Resources: []string{"*"}}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	return l.Grant(ctx, Reader, l.StaticUser)
 }
+
+// Reader is a cluster role of the lab that may read everything.
+const Reader = "lab:reader"

@@ -36,7 +36,7 @@ func (l *Lab) Pod(ctx context.Context, namespace, name, account string, node ...
 		return nil, err
 	}
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, Labels: map[string]string{"app": account}},
 		Spec: corev1.PodSpec{
 			ServiceAccountName: account,
 			Containers:         []corev1.Container{{Name: "main", Image: "example.com/nothing:1"}},
@@ -54,11 +54,11 @@ func (l *Lab) Pod(ctx context.Context, namespace, name, account string, node ...
 // account makes a namespace and a service account in it, where they are missing.
 func (l *Lab) account(ctx context.Context, namespace, account string) error {
 	_, err := l.Admin.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{})
-	if err != nil && !apierrors.IsAlreadyExists(err) {
+	if err := ignoreExists(err); err != nil {
 		return fmt.Errorf("lab: namespace %s: %w", namespace, err)
 	}
 	_, err = l.Admin.CoreV1().ServiceAccounts(namespace).Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: account}}, metav1.CreateOptions{})
-	if err != nil && !apierrors.IsAlreadyExists(err) {
+	if err := ignoreExists(err); err != nil {
 		return fmt.Errorf("lab: account %s/%s: %w", namespace, account, err)
 	}
 	return nil
@@ -78,4 +78,11 @@ func (l *Lab) Grant(ctx context.Context, clusterRole string, users ...string) er
 		return fmt.Errorf("lab: granting %s: %w", clusterRole, err)
 	}
 	return nil
+}
+
+func ignoreExists(err error) error {
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
 }

@@ -3,8 +3,8 @@
 //
 //	counted [-no-skips] [GO TEST ARGS...] PACKAGES...
 //
-// A test with subtests is counted by its subtests. Output of tests that pass is
-// left out. With -no-skips a skipped test is a failed one. The exit status is 1
+// A test with subtests is counted by its subtests. What tests that pass have
+// logged is left out. With -no-skips a skipped test is a failed one. The exit status is 1
 // where anything failed.
 package main
 
@@ -105,9 +105,10 @@ func (c *counter) event(e event) {
 	case "build-output":
 		fmt.Fprint(c.w, e.Output)
 	case "output":
-		if e.Test == "" {
+		// t.Log indents. What does not is said to whoever watches: progress, seeds.
+		if e.Test == "" || !strings.HasPrefix(e.Output, " ") {
 			if !noise(e.Output) {
-				fmt.Fprint(c.w, e.Output) // TestMain's, as it comes
+				fmt.Fprint(c.w, e.Output)
 			}
 			return
 		}

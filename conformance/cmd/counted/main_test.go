@@ -65,12 +65,20 @@ FAIL  p.TestA  0.0 s
 p.go:1: syntax error
 FAIL  m/p
 `},
+		{"what is not logged is printed as it comes", false, `
+{"Action":"run","Package":"m/p","Test":"TestA"}
+{"Action":"output","Package":"m/p","Test":"TestA","Output":"TestA: seed 7\n"}
+{"Action":"output","Package":"m/p","Test":"TestA","Output":"    a_test.go:1: chatter\n"}
+{"Action":"pass","Package":"m/p","Test":"TestA","Elapsed":0.5}`, `1 0 0
+TestA: seed 7
+ok    p.TestA  0.5 s
+`},
 		{"a panic while a test runs", false, `
 {"Action":"run","Package":"m/p","Test":"TestA"}
 {"Action":"output","Package":"m/p","Test":"TestA","Output":"panic: oh\n"}
 {"Action":"fail","Package":"m/p"}`, `0 1 0
-FAIL  m/p
 panic: oh
+FAIL  m/p
 `},
 	}
 	for _, tt := range tests {

@@ -1,0 +1,133 @@
+//go:build unix
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/kubecred/kubecred/conformance/lab"
+)
+
+// tokenReport is what tokens scan -o json promises.
+type tokenReport struct {
+	Tokens []struct {
+		ServiceAccount, Pod, Node, CredentialID, Verdict string
+		DiesAt                                           time.Time
+		Requests                                         int
+		Clients                                          []struct{ UserAgent, SourceIP string }
+		Offender                                         *struct{ Name string }
+	}
+	Rejected []struct {
+		UserAgent, SourceIP, Likely string
+		Requests                    int
+	}
+}
+
+func scan(t *testing.T, args ...string) tokenReport {
+	t.Helper()
+	out := kubecred(t, append([]string{"tokens", "scan", "--profile", "eks", "-o", "json", "--fail-on", "never"}, args...)...)
+	wantStatus(t, out, 0)
+	var report tokenReport
+	if err := json.Unmarshal([]byte(out.Stdout), &report); err != nil {
+		t.Fatalf("%v:\n%s", err, out)
+	}
+	return report
+}
+
+// TestIncidents has the planted programs live and die, and holds what tokens
+// scan makes of the real audit log against what they are.
+func TestIncidents(t *testing.T) {
+	t.Parallel()
+	ctx := within(t, 3*time.Minute)
+	standIns := lab.Incidents()
+	for i := range standIns {
+		standIns[i].Every = 500 * time.Millisecond
+		if standIns[i].Age > lab.EKS { // sooner than for people
+			standIns[i].Age = lab.EKS + time.Minute - 5*time.Second
+		}
+	}
+	programs := must[[]*lab.Workload](t)(shared.Plant(ctx, standIns))
+	verdicts := map[string]string{
+		"kube2iam": "stale", "kubernetes-external-secrets": "stale", "prometheus": "fresh",
+		"fluentd": "reloads-when-refused", "nightly-cron": "dead",
+	}
+	// Wait for the deaths, and a little for what follows them.
+	for _, p := range programs {
+		if v := verdicts[p.Account]; v == "dead" || v == "reloads-when-refused" {
+			waitFor(t, ctx, p.Pod+" is refused", func() bool { _, refused := p.Counts(); return refused > 0 })
+			if left := time.Until(p.First.Dies()); left > 0 {
+				t.Errorf("%s was refused %s before its death", p.Pod, left)
+			}
+		}
+	}
+	for _, p := range programs {
+		accepted, _ := p.Counts()
+		waitFor(t, ctx, p.Pod+" goes on", func() bool {
+			now, refused := p.Counts()
+			return now > accepted || refused > 1
+		})
+		if err := p.Stop(); err != nil {
+			t.Errorf("%s: %v", p.Pod, err)
+		}
+	}
+
+	report := scan(t, "--all", shared.AuditLog)
+	for _, p := range programs {
+		accepted, refused := p.Counts()
+		found := false
+		for _, token := range report.Tokens {
+			if token.Pod != p.Pod || p.First.ID != "" && token.CredentialID != p.First.ID {
+				continue
+			}
+			found = true
+			if token.Verdict != verdicts[p.Account] {
+				t.Errorf("%s: verdict %s, want %s: %+v", p.Pod, token.Verdict, verdicts[p.Account], token)
+			}
+			if token.ServiceAccount != p.Namespace+"/"+p.Account {
+				t.Errorf("%s: account %s", p.Pod, token.ServiceAccount)
+			}
+			if token.Node != p.Node {
+				t.Errorf("%s: node %q, want %q", p.Pod, token.Node, p.Node)
+			}
+			if len(token.Clients) != 1 || token.Clients[0].UserAgent != p.Agent || token.Clients[0].SourceIP != p.Source {
+				t.Errorf("%s: clients %+v, want %s from %s", p.Pod, token.Clients, p.Agent, p.Source)
+			}
+			if p.First.ID == "" {
+				continue
+			}
+			if off := token.DiesAt.Sub(p.First.Dies()).Abs(); off > 10*time.Second {
+				t.Errorf("%s: dies at %s, by its claims at %s", p.Pod, token.DiesAt, p.First.Dies().UTC())
+			}
+			if p.Habit == lab.ReadsOnce && token.Requests != accepted {
+				t.Errorf("%s: %d requests with the mark, the program made %d", p.Pod, token.Requests, accepted)
+			}
+			if p.Account == "kube2iam" && (token.Offender == nil || token.Offender.Name != "kube2iam") {
+				t.Errorf("%s: offender %+v", p.Pod, token.Offender)
+			}
+		}
+		if !found {
+			t.Errorf("%s (%s) is not in the report", p.Pod, p.First.ID)
+		}
+		if refused == 0 {
+			continue
+		}
+		attributed := 0
+		for _, r := range report.Rejected {
+			if r.UserAgent == p.Agent && r.SourceIP == p.Source {
+				attributed += r.Requests
+				if want := p.Namespace + "/" + p.Account; r.Likely != want {
+					t.Errorf("%s: a 401 likely of %q, want %s", p.Pod, r.Likely, want)
+				}
+			}
+		}
+		if attributed != refused {
+			t.Errorf("%s: %d refusals in the report, the program met %d", p.Pod, attributed, refused)
+		}
+	}
+	if t.Failed() {
+		t.Log(fmt.Sprintf("%+v", report))
+	}
+}
