@@ -21,6 +21,23 @@ const (
 	sureFrom = 8 // a cause with less weight is a guess
 )
 
+// notes are findings that hold for most files and explain no failure by
+// themselves: they are last.
+var notes = map[string]int{"KC104": 1, "KC106": 1, "KC113": 2, "KC137": 1, "KC227": 1, "KC231": 1, "KC232": 1}
+
+func weightOf(f finding.Finding) int {
+	if w, ok := notes[f.Code]; ok && f.Severity == finding.Info {
+		return w
+	}
+	switch f.Severity {
+	case finding.Error:
+		return weightError
+	case finding.Warning:
+		return weightWarning
+	}
+	return weightInfo
+}
+
 // judgeRules holds every rule against the evidence, then lets the checks and
 // messages that no rule took up speak for themselves.
 func judgeRules(e *evidence) []Cause {
@@ -166,7 +183,7 @@ func (c *Cause) weigh() {
 // mergeFinding adds what a road's check found to the causes that name its code,
 // or makes a cause of it.
 func mergeFinding(causes []Cause, f finding.Finding, e *evidence) []Cause {
-	w := map[finding.Severity]int{finding.Error: weightError, finding.Warning: weightWarning, finding.Info: weightInfo}[f.Severity]
+	w := weightOf(f)
 	sign := Sign{Where: f.Where, What: f.Message, Weight: w}
 	for i := range causes {
 		if causes[i].Finding.Code == f.Code {
@@ -230,8 +247,7 @@ func (c *cond) holds(e *evidence) ([]Sign, bool) {
 		return nil, false
 	case c.Finding != "":
 		for _, f := range e.findings[c.Finding] {
-			w := map[finding.Severity]int{finding.Error: weightError, finding.Warning: weightWarning, finding.Info: weightInfo}[f.Severity]
-			return weight(Sign{Where: f.Where, What: f.Message}, w), true
+			return weight(Sign{Where: f.Where, What: f.Message}, weightOf(f)), true
 		}
 		return nil, false
 	case c.Not != nil:
