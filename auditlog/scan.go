@@ -94,7 +94,7 @@ func Scan(ctx context.Context, sources []Source, o Options, sink func([]Event)) 
 	return out, nil
 }
 
-const blockSize = 512 << 10
+const blockSize = 256 << 10
 
 type scan struct {
 	sink      func([]Event)

@@ -172,7 +172,7 @@ func (a *account) judge(tok *token) Token {
 		ServiceAccount: tok.account, Workload: WorkloadOf(tok.account, tok.pod, tok.node),
 		Pod: tok.pod, PodUID: tok.podUID, Node: tok.node, CredentialID: tok.id,
 		FirstSeen: when(tok.first), LastSeen: when(tok.last), Verdict: Fresh,
-		Clients: slices.SortedFunc(maps.Keys(tok.clients), compareClients),
+		Clients: slices.Clone(tok.clients),
 	}
 	var exact bool
 	out.Requests, exact = tok.ids.count()
@@ -329,8 +329,8 @@ func sharesAgent(a, b *token) bool {
 	if len(a.clients) == 0 || len(b.clients) == 0 {
 		return true
 	}
-	for c := range a.clients {
-		for d := range b.clients {
+	for _, c := range a.clients {
+		for _, d := range b.clients {
 			if c.UserAgent == d.UserAgent {
 				return true
 			}
@@ -343,7 +343,7 @@ func sharesAgent(a, b *token) bool {
 // last use.
 func (t *Tally) refusedAfter(tok *token) (int64, bool) {
 	best, ok := int64(0), false
-	for c := range tok.clients {
+	for _, c := range tok.clients {
 		r, known := t.refused[c.SourceIP+"\x00"+c.UserAgent]
 		if !known {
 			continue
@@ -369,7 +369,7 @@ func (t *Tally) rejected(accounts map[string][]*token, p Profile) []Rejected {
 			if tok.issued == 0 {
 				continue
 			}
-			for c := range tok.clients {
+			for _, c := range tok.clients {
 				users[c] = append(users[c], user{tok.account, (tok.issued + int64(p.Life()/time.Second)) * int64(time.Second), tok.last})
 			}
 		}

@@ -88,7 +88,7 @@ func (t *Tally) forget() {
 		if !ok || tok.first > f.first {
 			t.forgotten[tok.account] = forgotten{tok.pod, tok.podUID, tok.first, tok.last}
 		}
-		t.budget.fresh.used -= len(tok.ids.hashes)
+		t.budget.fresh.used -= tok.ids.n
 		delete(t.tokens, id)
 	}
 	t.forgetAt = max(maxFresh, 2*len(t.tokens))

@@ -3,7 +3,6 @@ package satoken
 import (
 	"bytes"
 	"cmp"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -42,11 +41,12 @@ type Tally struct {
 }
 
 const (
-	maxClients = 32      // kept of one token
-	maxRefused = 10_000  // clients whose refusals are kept
-	maxFresh   = 60_000  // tokens kept before unused fresh ones are forgotten
-	maxIDs     = 1 << 20 // audit ids kept of marked tokens, and half as many of others
-	maxText    = 256     // bytes kept of a name or user agent
+	maxClients  = 32      // kept of one token
+	maxRefused  = 10_000  // clients whose refusals are kept
+	maxFresh    = 60_000  // tokens kept before unused fresh ones are forgotten
+	maxIDs      = 1 << 18 // audit ids kept of marked tokens
+	maxFreshIDs = 1 << 17 // and of others
+	maxText     = 256     // bytes kept of a name or user agent
 )
 
 // token is what was seen of one token.
@@ -56,8 +56,7 @@ type token struct {
 	first, last                int64 // unix nanoseconds
 	issued                     int64 // unix seconds, by the marks; 0 if it was never marked
 	ids                        idSet
-	clients                    map[Client]struct{}
-	more                       bool // clients beyond maxClients were left out
+	clients                    []Client // sorted
 }
 
 // Client is who a request says it comes from.
@@ -103,7 +102,7 @@ func NewTally(o TallyOptions) *Tally {
 	return &Tally{
 		o: o, tokens: map[string]*token{}, nameless: map[string]*nameless{}, refused: map[string]*refused{},
 		names: map[string]string{}, forgotten: map[string]forgotten{}, forgetAt: maxFresh, oldest: math.MaxInt64,
-		budget: budget{marked: share{limit: maxIDs, each: maxIDs}, fresh: share{limit: maxIDs / 2, each: maxIDs / 2}},
+		budget: budget{marked: share{limit: maxIDs, each: maxIDs}, fresh: share{limit: maxFreshIDs, each: maxFreshIDs}},
 	}
 }
 
@@ -229,13 +228,13 @@ func (t *Tally) nearest(n *nameless, ev *auditlog.Event, account []byte, at, iss
 func (t *Tally) join(into, from *token) {
 	into.first, into.last = min(into.first, from.first), max(into.last, from.last)
 	into.issued = min(into.issued, from.issued)
-	for c := range from.clients {
+	for _, c := range from.clients {
 		t.addClient(into, c)
 	}
-	for h := range from.ids.hashes {
+	for h := range from.ids.all {
 		t.budget.marked.used += into.ids.insert(h, t.budget.marked.each)
 	}
-	t.budget.marked.used -= len(from.ids.hashes)
+	t.budget.marked.used -= from.ids.n
 }
 
 // mark notes the issue time that a mark tells. The first mark makes the
@@ -245,7 +244,7 @@ func (t *Tally) mark(tok *token, issued int64) {
 		return
 	}
 	if tok.issued == 0 {
-		t.budget.fresh.used -= len(tok.ids.hashes)
+		t.budget.fresh.used -= tok.ids.n
 		tok.ids = idSet{}
 		tok.issued = issued
 	}
@@ -256,7 +255,7 @@ func (t *Tally) new(ev *auditlog.Event, account []byte, at int64) *token {
 	return &token{
 		account: t.intern(bytes.Replace(account, []byte(":"), []byte("/"), 1)),
 		pod:     text(ev.PodName), podUID: text(ev.PodUID),
-		first: at, last: at, clients: make(map[Client]struct{}, 1),
+		first: at, last: at,
 	}
 }
 
@@ -280,7 +279,7 @@ func (t *Tally) count(tok *token, id []byte, marked bool) {
 		for tok := range t.all() {
 			if of(tok) {
 				tok.ids.trim(share.each)
-				share.used += len(tok.ids.hashes)
+				share.used += tok.ids.n
 			}
 		}
 	}
@@ -310,19 +309,21 @@ func (t *Tally) all() func(func(*token) bool) {
 // client notes who made the request. Of very many it keeps those that sort
 // first, so that the choice does not depend on the order of events.
 func (t *Tally) client(tok *token, ev *auditlog.Event) {
-	c := Client{t.intern(ev.UserAgent), t.intern(ev.SourceIP)}
-	t.addClient(tok, c)
+	for i := range tok.clients {
+		if c := &tok.clients[i]; c.UserAgent == string(ev.UserAgent) && c.SourceIP == string(ev.SourceIP) {
+			return
+		}
+	}
+	t.addClient(tok, Client{t.intern(ev.UserAgent), t.intern(ev.SourceIP)})
 }
 
 func (t *Tally) addClient(tok *token, c Client) {
-	if _, ok := tok.clients[c]; ok {
+	i, ok := slices.BinarySearchFunc(tok.clients, c, compareClients)
+	if ok || i == maxClients {
 		return
 	}
-	tok.clients[c] = struct{}{}
-	if len(tok.clients) > maxClients {
-		tok.more = true
-		delete(tok.clients, slices.MaxFunc(slices.Collect(maps.Keys(tok.clients)), compareClients))
-	}
+	tok.clients = slices.Insert(tok.clients, i, c)
+	tok.clients = tok.clients[:min(len(tok.clients), maxClients)]
 }
 
 func compareClients(a, b Client) int {

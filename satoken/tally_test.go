@@ -20,8 +20,8 @@ func TestIDSet(t *testing.T) {
 		for _, h := range ids {
 			used += s.insert(h, limit)
 		}
-		if used != len(s.hashes) || used > limit {
-			t.Errorf("limit %d: used %d, holds %d", limit, used, len(s.hashes))
+		if used != s.n || used > limit {
+			t.Errorf("limit %d: used %d, holds %d", limit, used, s.n)
 		}
 		return s.count()
 	}
@@ -98,7 +98,7 @@ func TestBudgetIsShared(t *testing.T) {
 	}
 	held := 0
 	for tok := range tally.all() {
-		held += len(tok.ids.hashes)
+		held += tok.ids.n
 		if n, _ := tok.ids.count(); n < 400 || n > 1100 {
 			t.Errorf("about %d requests, want about 714", n)
 		}

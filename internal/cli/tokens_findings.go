@@ -123,7 +123,9 @@ func (s tokenScan) finding(g workloadTokens, v satoken.Verdict, toks []satoken.T
 		s.advise(&f, g, first)
 	}
 	f.Details = append(f.Details, tokenLines(toks, s.judged.At)...)
-	f.Evidence = evidence(g, toks)
+	if !s.brief {
+		f.Evidence = evidence(g, toks)
+	}
 	return f
 }
 
