@@ -10,6 +10,8 @@ type decoder struct {
 	events []Event
 	// other counts JSON objects that are no audit event.
 	other int64
+	// strict takes the general walk for every event.
+	strict bool
 }
 
 // maxWraps bounds how many envelopes may be around an event.

@@ -93,7 +93,7 @@ func parseTime(b []byte) (time.Time, bool) {
 	minute, ok5 := digits(b[14:16])
 	second, ok6 := digits(b[17:19])
 	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6) ||
-		month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60 {
+		month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 59 {
 		return time.Time{}, false
 	}
 	nano := 0
@@ -113,8 +113,34 @@ func parseTime(b []byte) (time.Time, bool) {
 	} else if len(b) != 20 {
 		return time.Time{}, false
 	}
-	t := time.Date(year, time.Month(month), day, hour, minute, second, nano, time.UTC)
-	return t, validYear(t)
+	if year < 1970 || year >= 2200 || day > daysIn(year, month) {
+		return time.Time{}, false
+	}
+	sec := int64(dayNumber(year, month, day))*86400 + int64(hour*3600+minute*60+second)
+	return time.Unix(sec, int64(nano)).UTC(), true
+}
+
+// dayNumber counts days from 1970-01-01 (Howard Hinnant, chrono-compatible
+// low-level date algorithms).
+func dayNumber(y, m, d int) int {
+	if m <= 2 {
+		y--
+		m += 12
+	}
+	return 365*y + y/4 - y/100 + y/400 + (153*(m-3)+2)/5 + d - 1 - 719468
+}
+
+func daysIn(year, month int) int {
+	switch month {
+	case 4, 6, 9, 11:
+		return 30
+	case 2:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	}
+	return 31
 }
 
 // validYear keeps times within what JSON and Unix nanoseconds can carry.

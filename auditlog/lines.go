@@ -9,58 +9,90 @@ import (
 // eventStart is how the API server begins an event.
 var eventStart = []byte(`{"kind":"Event","apiVersion":"audit.k8s.io/`)
 
-// decode takes the lines of a block apart and hands on their events.
-func (s *scan) decode(b *block) {
-	d := &b.dec
+// piece is how much text is decoded before its events are handed on: little
+// enough to stay in the processor's cache.
+const piece = 256 << 10
+
+// lines takes the lines of a text apart and hands on their events. seq is the
+// text's place in the stream.
+func (s *scan) lines(st *stream, d *decoder, text []byte, seq int) {
+	for len(text) > 0 {
+		n := len(text)
+		if n > piece {
+			if i := bytes.LastIndexByte(text[:piece], '\n'); i >= 0 {
+				n = i + 1
+			} else if i := bytes.IndexByte(text[piece:], '\n'); i >= 0 {
+				n = piece + i + 1
+			}
+		}
+		s.piece(st, d, text[:n], seq)
+		text = text[n:]
+	}
+}
+
+func (s *scan) piece(st *stream, d *decoder, text []byte, seq int) {
 	d.events, d.other = d.events[:0], 0
+	d.strict = s.strict
 	var got Stats
 	var bad badLine
-	lines := 0
-	for rest := b.buf[:b.n]; len(rest) > 0; {
-		line := rest
-		if i := bytes.IndexByte(rest, '\n'); i >= 0 {
-			line, rest = rest[:i], rest[i+1:]
+	note := func(line int, err error) {
+		if errors.Is(err, errTruncated) {
+			got.Truncated++
 		} else {
-			rest = nil
+			got.Corrupt++
 		}
-		lines++
-		if s.marksOnly && !isHit(line) {
-			got.Skipped++
-			continue
+		if bad.line == 0 {
+			bad = badLine{line, err.Error()}
 		}
-		if err := d.line(line); err != nil {
-			if errors.Is(err, errTruncated) {
-				got.Truncated++
+	}
+	lines := 0
+	if s.marksOnly && bytes.HasPrefix(text, nativeStart) {
+		lines, got.Skipped = d.decodeHits(text, note)
+	} else {
+		for rest := text; len(rest) > 0; {
+			line := rest
+			if i := bytes.IndexByte(rest, '\n'); i >= 0 {
+				line, rest = rest[:i], rest[i+1:]
 			} else {
-				got.Corrupt++
+				rest = nil
 			}
-			if bad.line == 0 {
-				bad = badLine{lines, err.Error()}
+			lines++
+			if err := d.whole(line); err != nil {
+				note(lines, err)
 			}
 		}
 	}
-	got.Bytes = int64(b.n)
-	s.deliver(b.stream, d, got, func(st *stream) {
-		st.lines[b.seq] = int32(lines)
-		if bad.line > 0 {
-			st.bad[b.seq] = bad
-		}
-	})
-	s.pool.Put(b)
+	got.Bytes = int64(len(text))
+	s.deliver(st, d, got)
+	st.count(seq, lines, bad)
 }
 
-// What a line holds that may be a mark or a refusal.
-var (
-	markLiteral    = []byte("seconds after warning threshold")
-	refusedLiteral = []byte(`"code":401`)
-)
+// place gives the next text of a stream its place.
+func (st *stream) place() int {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.perText = append(st.perText, 0)
+	return len(st.perText) - 1
+}
 
-func isHit(line []byte) bool {
-	return bytes.Contains(line, markLiteral) || bytes.Contains(line, refusedLiteral)
+// count notes how many lines a text has, and which is the first bad one.
+func (st *stream) count(seq, lines int, bad badLine) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if _, ok := st.bad[seq]; bad.line > 0 && !ok {
+		bad.line += int(st.perText[seq])
+		st.bad[seq] = bad
+	}
+	st.perText[seq] += int32(lines)
 }
 
 // deliver hands events to the sink and adds to the stream's counts.
-func (s *scan) deliver(st *stream, d *decoder, got Stats, also func(*stream)) {
+func (s *scan) deliver(st *stream, d *decoder, got Stats) {
+	if s.marksOnly {
+		all := len(d.events)
+		d.events = keepHits(d.events, 0)
+		got.Skipped += int64(all - len(d.events))
+	}
 	if len(d.events) > 0 {
 		s.sink(d.events)
 	}
@@ -83,7 +115,6 @@ func (s *scan) deliver(st *stream, d *decoder, got Stats, also func(*stream)) {
 			t.Last = at
 		}
 	}
-	also(st)
 }
 
 // line decodes the documents of one line.
@@ -129,10 +160,15 @@ func (d *decoder) line(line []byte) error {
 // maxPrefix bounds what may stand on a line before an event.
 const maxPrefix = 512
 
-func trim(line []byte) []byte {
+func trimEnd(line []byte) []byte {
 	for len(line) > 0 && (line[len(line)-1] == '\r' || line[len(line)-1] == ' ') {
 		line = line[:len(line)-1]
 	}
+	return line
+}
+
+func trim(line []byte) []byte {
+	line = trimEnd(line)
 	line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
 	for len(line) > 0 && (line[0] == ' ' || line[0] == '\t') {
 		line = line[1:]
@@ -157,7 +193,7 @@ func isDocument(text []byte) bool {
 
 // longLine takes apart a line that is longer than a block. The block holds its
 // beginning, and in the end what came after it.
-func (s *scan) longLine(st *stream, b *block, r io.Reader) error {
+func (s *scan) longLine(st *stream, b *block, r io.Reader, seq int) error {
 	d := &decoder{}
 	var got Stats
 	sp := s.splitter(st, d, &got)
@@ -195,12 +231,12 @@ func (s *scan) longLine(st *stream, b *block, r io.Reader) error {
 		reason = "an event longer than 4 MiB"
 	}
 	got.Long += sp.long
-	s.deliver(st, d, got, func(st *stream) {
-		if reason != "" {
-			st.bad[len(st.lines)] = badLine{1, reason}
-		}
-		st.lines = append(st.lines, 1)
-	})
+	s.deliver(st, d, got)
+	var bad badLine
+	if reason != "" {
+		bad = badLine{1, reason}
+	}
+	st.count(seq, 1, bad)
 	return err
 }
 
@@ -211,7 +247,7 @@ func (s *scan) splitter(st *stream, d *decoder, got *Stats) *splitter {
 			got.Corrupt++
 		}
 		if len(d.events) > 0 {
-			s.deliver(st, d, Stats{}, func(*stream) {})
+			s.deliver(st, d, Stats{})
 			d.events, d.other = d.events[:0], 0
 		}
 	})
@@ -237,7 +273,7 @@ func (s *scan) documents(st *stream, b *block, r io.Reader, readErr error) error
 		got.Truncated++
 	}
 	got.Long += sp.long
-	s.deliver(st, d, got, func(*stream) {})
+	s.deliver(st, d, got)
 	s.pool.Put(b)
 	if errors.Is(readErr, io.EOF) {
 		return nil

@@ -19,6 +19,9 @@ type Options struct {
 	// MarksOnly asks only for events with a stale-token mark or a 401, at full
 	// speed. Other lines are counted as Skipped and not decoded.
 	MarksOnly bool
+	// Strict walks over every byte of every event, and over none in a hurry: a
+	// check of the fast way, which must come to the same.
+	Strict bool
 	// Done, if set, is raised by the bytes read from files and streams, before
 	// they are unpacked.
 	Done *atomic.Int64
@@ -60,14 +63,21 @@ func Scan(ctx context.Context, sources []Source, o Options, sink func([]Event)) 
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
-	s := &scan{marksOnly: o.MarksOnly, sink: sink, done: o.Done, blocks: make(chan *block, o.Workers)}
+	s := &scan{marksOnly: o.MarksOnly, strict: o.Strict, sink: sink, done: o.Done, blocks: make(chan *block, o.Workers)}
 	s.pool.New = func() any { return &block{buf: make([]byte, blockSize)} }
 
 	var workers sync.WaitGroup
 	for range o.Workers {
 		workers.Go(func() {
+			d := &decoder{}
+			var buf []byte
 			for b := range s.blocks {
-				s.decode(b)
+				if b.chunk != nil {
+					s.decodeChunk(b.chunk, d, &buf)
+					continue
+				}
+				s.lines(b.stream, d, b.buf[:b.n], b.seq)
+				s.pool.Put(b)
 			}
 		})
 	}
@@ -103,6 +113,7 @@ type scan struct {
 	pool      sync.Pool
 	streams   []*stream
 	marksOnly bool
+	strict    bool
 }
 
 // block is a piece of a stream that ends with a line.
@@ -111,7 +122,7 @@ type block struct {
 	n      int
 	seq    int
 	stream *stream
-	dec    decoder
+	chunk  *chunk // instead of all this, a part of a file
 }
 
 // stream collects what is met in one stream.
@@ -119,8 +130,10 @@ type stream struct {
 	Stream
 	mu    sync.Mutex
 	stats Stats
-	lines []int32 // how many lines each block has
-	bad   map[int]badLine
+	// perText is how many lines each text of the stream has, and bad the first
+	// bad line of each.
+	perText []int32
+	bad     map[int]badLine
 }
 
 // badLine is the first bad line of a block.
@@ -134,7 +147,7 @@ func (st *stream) result() Stats {
 	defer st.mu.Unlock()
 	out := st.stats
 	before := int64(0)
-	for seq, n := range st.lines {
+	for seq, n := range st.perText {
 		if b, ok := st.bad[seq]; ok {
 			out.BadLine, out.BadReason = before+int64(b.line), b.reason
 			break
@@ -195,6 +208,9 @@ func (s *scan) read(ctx context.Context, st *stream) error {
 	defer f.Close()
 	stop := context.AfterFunc(ctx, func() { f.Close() })
 	defer stop()
+	if taken, err := s.chunks(ctx, st, f); taken || err != nil {
+		return err
+	}
 	var in io.Reader = f
 	if s.done != nil {
 		in = counting{f, s.done}
@@ -231,7 +247,7 @@ func (s *scan) cut(ctx context.Context, st *stream, r io.Reader) error {
 		switch {
 		case readErr != nil:
 		case end == 0:
-			if readErr = s.longLine(st, b, r); readErr == nil {
+			if readErr = s.longLine(st, b, r, st.place()); readErr == nil {
 				continue
 			}
 		default:
@@ -261,11 +277,7 @@ func (s *scan) block(st *stream) *block {
 
 // send hands a block to the workers and gives it its place in the stream.
 func (s *scan) send(ctx context.Context, b *block) error {
-	st := b.stream
-	st.mu.Lock()
-	b.seq = len(st.lines)
-	st.lines = append(st.lines, 0)
-	st.mu.Unlock()
+	b.seq = b.stream.place()
 	select {
 	case s.blocks <- b:
 		return nil

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -302,7 +303,7 @@ func TestMarksOnly(t *testing.T) {
 	plain := strings.Replace(event("a"), "seconds after", "", 1)
 	refused := strings.Replace(plain, `"code":200`, `"code":401`, 1)
 	ids, _, stats := collect(t, auditlog.Options{MarksOnly: true}, text(plain+"\n"+strings.Replace(refused, `"a"`, `"r"`, 1)+"\n"+event("m")+"\n"))
-	if got := strings.Join(ids, " "); got != "m r" || stats[0].Skipped != 1 {
+	if got := strings.Join(ids, " "); got != "m r" || stats[0].Skipped != 1 || stats[0].Events != 2 {
 		t.Errorf("%q %+v", got, stats[0])
 	}
 }
@@ -310,6 +311,8 @@ func TestMarksOnly(t *testing.T) {
 // TestMemory: what is held does not grow with the input.
 func TestMemory(t *testing.T) {
 	in := &repeat{s: strings.Repeat(event("a")+"\n", 500), n: 400}
+	defer debug.SetGCPercent(debug.SetGCPercent(20))
+	runtime.GC() // what other tests left
 	peak := watchHeap(t, func() { collectNothing(t, in) })
 	if peak > 32<<20 {
 		t.Errorf("%d MiB of heap for %d MB of text", peak>>20, 400*500*len(event("a"))>>20)
@@ -337,6 +340,39 @@ func watchHeap(t *testing.T, f func()) uint64 {
 		case <-tick.C:
 			runtime.ReadMemStats(&m)
 			peak = max(peak, m.HeapInuse)
+		}
+	}
+}
+
+// TestMarksOnlyFindsAll: looking for hits first loses none and counts lines right.
+func TestMarksOnlyFindsAll(t *testing.T) {
+	var b strings.Builder
+	var want []string
+	for i := range 5000 {
+		e := strings.Replace(event(fmt.Sprintf("e%04d", i)), "authentication.k8s.io/stale-token", "other", 1)
+		switch i % 7 {
+		case 1:
+			e = event(fmt.Sprintf("e%04d", i))
+		case 2:
+			e = strings.Replace(e, `"code":200`, `"code":401`, 1)
+		case 3:
+			e = strings.Replace(e, "web/v1", "seconds after warning threshold", 1) // in another place
+		}
+		if i%7 == 1 || i%7 == 2 {
+			want = append(want, fmt.Sprintf("e%04d", i))
+		}
+		fmt.Fprintln(&b, e)
+		if i == 4000 {
+			b.WriteString(event("cut")[:800] + "seconds after warning threshold\n")
+		}
+	}
+	for _, in := range []string{b.String(), strings.TrimSpace(b.String())} {
+		ids, _, stats := collect(t, auditlog.Options{MarksOnly: true, Workers: 2}, text(in))
+		if !slices.Equal(ids, want) {
+			t.Errorf("%d hits, want %d", len(ids), len(want))
+		}
+		if s := stats[0]; s.BadLine != 4002 || s.Truncated != 1 {
+			t.Errorf("%+v", s)
 		}
 	}
 }

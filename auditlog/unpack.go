@@ -24,23 +24,36 @@ func unpack(r io.Reader) (io.Reader, func(), error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, none, err
 	}
-	switch {
-	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+	switch packing(head) {
+	case "gzip":
 		z, err := gzip.NewReader(br)
 		if err != nil {
 			return nil, none, unpackError("gzip", err)
 		}
 		return named{z, "gzip"}, func() { z.Close() }, nil
-	case bytes.Equal(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+	case "zstd":
 		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, none, unpackError("zstd", err)
 		}
 		return named{z, "zstd"}, z.Close, nil
-	case len(head) == 4 && bytes.HasPrefix(head, []byte("BZh")) && head[3] >= '1' && head[3] <= '9':
+	case "bzip2":
 		return named{bzip2.NewReader(br), "bzip2"}, none, nil
 	}
 	return br, none, nil
+}
+
+// packing tells the compression by the first bytes, "" for none.
+func packing(head []byte) string {
+	switch {
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		return "gzip"
+	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		return "zstd"
+	case len(head) >= 4 && bytes.HasPrefix(head, []byte("BZh")) && head[3] >= '1' && head[3] <= '9':
+		return "bzip2"
+	}
+	return ""
 }
 
 // named says in its errors which compression failed.

@@ -1,0 +1,158 @@
+package auditlog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"runtime/debug"
+	"sync"
+)
+
+// A large plain file is read by all workers at once, each a chunk at a time. A
+// line belongs to the chunk in which it begins.
+const (
+	chunkSize = 2 << 20
+	// chunkMore is read beyond a chunk for its last line.
+	chunkMore = 64 << 10
+	// manyBytes is from where on a file is large.
+	manyBytes = 4 << 20
+)
+
+// chunk is a task for a worker.
+type chunk struct {
+	stream *stream
+	file   *os.File
+	size   int64 // of the file
+	seq    int
+	done   *sync.WaitGroup
+}
+
+var errShrunk = errors.New("the file shrank while it was read")
+
+// chunks hands a file to the workers. It reports false where the file is to be
+// read from its beginning to its end instead.
+func (s *scan) chunks(ctx context.Context, st *stream, f io.Reader) (bool, error) {
+	file, ok := f.(*os.File)
+	if !ok || st.Size < manyBytes {
+		return false, nil
+	}
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() < manyBytes {
+		return false, err
+	}
+	head := make([]byte, 64<<10)
+	n, err := file.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	if head = head[:n]; packing(head) != "" || isDocument(head) || bytes.IndexByte(head, '\n') < 0 {
+		return false, nil
+	}
+	count := int((info.Size() + chunkSize - 1) / chunkSize)
+	st.mu.Lock()
+	st.perText = make([]int32, count)
+	st.mu.Unlock()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for seq := range count {
+		wg.Add(1)
+		select {
+		case s.blocks <- &block{chunk: &chunk{st, file, info.Size(), seq, &wg}}:
+		case <-ctx.Done():
+			wg.Done()
+			return true, ctx.Err()
+		}
+	}
+	return true, nil
+}
+
+// decodeChunk decodes the lines that begin in a chunk.
+func (s *scan) decodeChunk(c *chunk, d *decoder, buf *[]byte) {
+	defer c.done.Done()
+	if err := s.tryChunk(c, d, buf); err != nil {
+		c.stream.mu.Lock()
+		c.stream.stats.Err = errors.Join(c.stream.stats.Err, err)
+		c.stream.mu.Unlock()
+	}
+}
+
+func (s *scan) tryChunk(c *chunk, d *decoder, buf *[]byte) (err error) {
+	from := int64(c.seq) * chunkSize
+	to := min(from+chunkSize, c.size)
+	first := max(0, from-1) // to see whether a line begins with the chunk
+	n := int(min(to+chunkMore, c.size) - first)
+	data, release, err := view(c.file, first, n, buf)
+	if err != nil {
+		return err
+	}
+	defer release()
+	// Where the file was cut off after it was mapped, looking at it faults.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			if _, ok := r.(interface{ Addr() uintptr }); !ok {
+				panic(r)
+			}
+			err = errShrunk
+		}
+	}()
+	if int64(len(data)) < to-first {
+		return errShrunk
+	}
+	begin, end := 0, int(to-first)
+	if from > 0 {
+		i := bytes.IndexByte(data[:end], '\n')
+		if i < 0 || i+1 == end {
+			return nil // no line begins here
+		}
+		begin = i + 1
+	}
+	if data[end-1] != '\n' {
+		i := bytes.IndexByte(data[end:], '\n')
+		switch {
+		case i >= 0:
+			end += i + 1
+		case first+int64(len(data)) >= c.size:
+			end = len(data)
+		default:
+			last := bytes.LastIndexByte(data[:end], '\n') + 1
+			if last < begin {
+				last = begin
+			}
+			s.lines(c.stream, d, data[begin:last], c.seq)
+			return s.farLine(c, first+int64(last))
+		}
+	}
+	s.lines(c.stream, d, data[begin:end], c.seq)
+	if s.done != nil {
+		s.done.Add(to - from)
+	}
+	return nil
+}
+
+// farLine reads the one line that begins at the offset and goes far beyond its
+// chunk.
+func (s *scan) farLine(c *chunk, off int64) error {
+	r := io.NewSectionReader(c.file, off, c.size-off)
+	b := s.block(c.stream)
+	defer s.pool.Put(b)
+	n, err := io.ReadFull(r, b.buf)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return err
+	}
+	b.n = n
+	if i := bytes.IndexByte(b.buf[:n], '\n'); i >= 0 || n < len(b.buf) {
+		if i >= 0 {
+			n = i + 1
+		}
+		s.lines(c.stream, &decoder{}, b.buf[:n], c.seq)
+		return nil
+	}
+	err = s.longLine(c.stream, b, r, c.seq)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return err
+}
