@@ -44,6 +44,7 @@ var rooms = map[string]room{
 	"imagecred":          {own: []string{"finding", "credapi"}, others: []string{"go.yaml.in/yaml/v3", "sigs.k8s.io/yaml", "sigs.k8s.io/json", "github.com/distribution/reference"}},
 	"auditlog":           {others: []string{"github.com/klauspost/compress"}},
 	"satoken":            {own: []string{"auditlog"}},
+	"inspect":            {own: []string{"credapi", "ekstoken", "finding", "satoken"}},
 	"internal/awsfake":   {own: []string{"ekstoken"}},
 	"explain":            {own: []string{"finding", "kubeconfig", "imagecred", "iammap"}, others: []string{"go.yaml.in/yaml/v3"}},
 	"broker":             {own: []string{"credapi", "ekstoken"}, others: []string{"github.com/gofrs/flock"}},
