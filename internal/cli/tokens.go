@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/kubecred/kubecred/auditlog"
+	"github.com/kubecred/kubecred/auditlog/cloudwatch"
 	"github.com/kubecred/kubecred/finding"
 	"github.com/kubecred/kubecred/internal/report"
 	"github.com/kubecred/kubecred/satoken"
@@ -136,7 +138,7 @@ func (a *app) scanTokens(ctx context.Context, names []string, o tokenOptions) (t
 		tally.From = judge.Now.Add(-d)
 	}
 	var sources []auditlog.Source
-	stdin := false
+	stdin, engines := false, 0
 	for _, name := range names {
 		switch {
 		case name == "":
@@ -146,6 +148,13 @@ func (a *app) scanTokens(ctx context.Context, names []string, o tokenOptions) (t
 		case name == "-":
 			stdin = true
 			sources = append(sources, auditlog.Reader("stdin", a.Stdin))
+		case strings.HasPrefix(name, cloudwatch.Scheme):
+			engine, err := a.cloudWatch(ctx, name, o, judge.Now)
+			if err != nil {
+				return tokenScan{}, err
+			}
+			engines++
+			sources = append(sources, engine)
 		default:
 			sources = append(sources, auditlog.Path(name))
 		}
@@ -155,7 +164,7 @@ func (a *app) scanTokens(ctx context.Context, names []string, o tokenOptions) (t
 	if err != nil {
 		return tokenScan{}, err
 	}
-	if err := nothingRead(names, stats); err != nil {
+	if err := nothingRead(names, stats); err != nil && !answered(stats, engines) {
 		return tokenScan{}, err
 	}
 	return tokenScan{judged: t.Judge(judge), stats: stats, marks: o.marks}, nil

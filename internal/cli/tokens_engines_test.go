@@ -1,0 +1,105 @@
+package cli_test
+
+import (
+	"bufio"
+	"compress/gzip"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kubecred/kubecred/auditlog/cloudwatch/insightsfake"
+)
+
+// insights is a stand-in for CloudWatch that holds the log of the examples.
+func insights(t *testing.T) *insightsfake.Server {
+	t.Helper()
+	f := insightsfake.Start()
+	t.Cleanup(f.Close)
+	for k, v := range map[string]string{
+		"AWS_ENDPOINT_URL": f.URL, "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example", "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_CONFIG_FILE": filepath.Join(t.TempDir(), "none"), "AWS_SHARED_CREDENTIALS_FILE": filepath.Join(t.TempDir(), "none"),
+	} {
+		t.Setenv(k, v)
+	}
+	file, err := os.Open(filepath.FromSlash(logOfIncident))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	unpacked, err := gzip.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(unpacked)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var e struct{ StageTimestamp time.Time }
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			t.Fatal(err)
+		}
+		f.Groups["/aws/eks/prod/cluster"] = append(f.Groups["/aws/eks/prod/cluster"], insightsfake.Line{At: e.StageTimestamp, Text: lines.Text()})
+	}
+	if lines.Err() != nil {
+		t.Fatal(lines.Err())
+	}
+	return f
+}
+
+// TestCloudWatchGivesTheSameReport as the file that it was filled from.
+func TestCloudWatchGivesTheSameReport(t *testing.T) {
+	insights(t)
+	common := []string{"-o", "json", "--now", "2026-11-22T04:13:00Z", "--profile", "eks"}
+	_, want, _ := runWith(t, append([]string{"tokens", "scan", filepath.FromSlash(logOfIncident)}, common...)...)
+	status, got, stderr := runWith(t, append([]string{"tokens", "scan", "cloudwatch://eu-west-1/prod"}, common...)...)
+	if status != 1 {
+		t.Errorf("status %d", status)
+	}
+	// What follows tells of the sources, which differ.
+	want, _, ok := strings.Cut(want, `  "sources": [`)
+	got, _, ok2 := strings.Cut(got, `  "sources": [`)
+	if diff := cmp.Diff(want, got); diff != "" || !ok || !ok2 {
+		t.Errorf("file and CloudWatch (-file +CloudWatch):\n%s", diff)
+	}
+	if !strings.HasPrefix(stderr, "cloudwatch://eu-west-1/prod: 2026-11-22 03:13 to 2026-11-22 04:13 UTC; about ") || !strings.Contains(stderr, "cloudwatch://eu-west-1: 4 queries scanned ") {
+		t.Errorf("stderr %q", stderr)
+	}
+}
+
+func TestCloudWatchSaysWhatIsMissing(t *testing.T) {
+	f := insights(t)
+	f.End = func(_ string, from, _ time.Time) string {
+		if from.Hour() == 3 {
+			return "Failed"
+		}
+		return ""
+	}
+	status, stdout, _ := runWith(t, "tokens", "scan", "cloudwatch://eu-west-1/prod", "--now", "2026-11-22T04:13:00Z")
+	if status != 1 || !strings.Contains(stdout, "KC306  cloudwatch://eu-west-1/prod, 2026-11-22 03:13 to 04:00 UTC: could not be read: the query ended as failed\n") {
+		t.Errorf("status %d, stdout:\n%s", status, stdout)
+	}
+}
+
+func TestCloudWatchFailures(t *testing.T) {
+	f := insights(t)
+	f.Groups["/aws/eks/calm/cluster"] = nil
+	tests := []struct {
+		source string
+		status int
+		want   string
+	}{
+		{"cloudwatch://prod", 2, `kubecred: cloudwatch://prod: "prod" is no region: write cloudwatch://REGION/CLUSTER, such as cloudwatch://eu-west-1/prod`},
+		{"cloudwatch://eu-west-1/gone", 2, "kubecred: cloudwatch://eu-west-1/gone, 2026-11-22 03:13 to 04:00 UTC: there is no log group /aws/eks/gone/cluster in eu-west-1"},
+		{"cloudwatch://eu-west-1/calm", 0, "cloudwatch://eu-west-1: 2 queries scanned 0 bytes"},
+	}
+	for _, tt := range tests {
+		status, _, stderr := runWith(t, "tokens", "scan", tt.source, "--now", "2026-11-22T04:13:00Z")
+		if status != tt.status || !strings.Contains(stderr, tt.want) {
+			t.Errorf("%s: status %d, stderr %q, want %q", tt.source, status, stderr, tt.want)
+		}
+	}
+}
