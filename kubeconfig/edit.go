@@ -64,7 +64,7 @@ func (f *File) setText(n *yaml.Node, text string) (splice, error) {
 		if i < 0 || f.Data[i] != '*' || end-i-1 != len(n.Value) {
 			return splice{}, refuse(n, "an alias that can't be told from what follows it")
 		}
-		return splice{span{i, end}, text}, nil
+		return splice{span{i, end}, scalarText(text, true)}, nil
 	}
 	s, ok := f.scalarSpan(n)
 	if !ok {
@@ -76,6 +76,9 @@ func (f *File) setText(n *yaml.Node, text string) (splice, error) {
 	case yaml.SingleQuotedStyle:
 		text = "'" + strings.ReplaceAll(text, "'", "''") + "'"
 	default:
+		if text != "true" && text != "false" {
+			text = scalarText(text, true)
+		}
 		if s.start == s.end && s.start > 0 && f.Data[s.start-1] == ':' {
 			text = " " + text
 		}

@@ -20,21 +20,12 @@ func (f *File) insertText(p pair, key, written string) ([]splice, error) {
 	return f.insertBlock(p, key, written)
 }
 
-// valueEnd is where a pair's value ends; only scalars and aliases on one line
-// have a certain end.
+// valueEnd is where a pair's value ends.
 func (f *File) valueEnd(p pair) (int, error) {
-	if p.value.Kind == yaml.AliasNode {
-		s, err := f.setText(p.value, "")
-		return s.end, err
+	if end, ok := f.nodeEnd(p.value); ok {
+		return end, nil
 	}
-	if p.value.Kind != yaml.ScalarNode {
-		return 0, refuse(p.value, "a value over several lines, beside which kubecred inserts nothing")
-	}
-	s, ok := f.scalarSpan(p.value)
-	if !ok {
-		return 0, refuse(p.value, "a text over several lines, beside which kubecred inserts nothing")
-	}
-	return s.end, nil
+	return 0, refuse(p.value, "a value whose end can't be told, beside which kubecred inserts nothing")
 }
 
 // insertBlock adds a line below the pair's last line, at the key's own column.

@@ -73,6 +73,24 @@ func Open(ctx context.Context, path string, wait time.Duration) (*Writer, error)
 	return w, nil
 }
 
+// Create locks a kubeconfig that is not there yet, making its folder, and waits at
+// most wait. Commit then makes the file, with mode 0600. The caller must Close it.
+func Create(ctx context.Context, path string, wait time.Duration) (*Writer, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("can't make the folder %s: %w", filepath.Dir(path), Cause(err))
+	}
+	unlock, err := lock(ctx, path, wait)
+	if err != nil {
+		return nil, err
+	}
+	w := &Writer{path: path, target: path, unlock: []func(){unlock}, write: (*os.File).Write}
+	if _, err := os.Lstat(path); err == nil {
+		w.Close()
+		return nil, errors.New("made by another program just now: run it again")
+	}
+	return w, nil
+}
+
 func sameLock(a, b string) bool {
 	x, errX := filepath.EvalSymlinks(filepath.Dir(a))
 	y, errY := filepath.EvalSymlinks(filepath.Dir(b))
@@ -108,11 +126,13 @@ func (w *Writer) writeBeside(prefix string, data []byte) (name string, err error
 	if _, err := w.write(file, data); err != nil {
 		return "", fmt.Errorf("can't write in %s: %w", filepath.Dir(w.target), Cause(err))
 	}
-	if err := keepOwner(file, w.info); err != nil {
-		return "", fmt.Errorf("can't keep the file's owner: %w", Cause(err))
-	}
-	if err := file.Chmod(w.info.Mode().Perm()); err != nil {
-		return "", fmt.Errorf("can't keep the file's mode: %w", Cause(err))
+	if w.info != nil { // else it is new, and CreateTemp's 0600 is right
+		if err := keepOwner(file, w.info); err != nil {
+			return "", fmt.Errorf("can't keep the file's owner: %w", Cause(err))
+		}
+		if err := file.Chmod(w.info.Mode().Perm()); err != nil {
+			return "", fmt.Errorf("can't keep the file's mode: %w", Cause(err))
+		}
 	}
 	if err := file.Sync(); err != nil {
 		return "", fmt.Errorf("can't write in %s: %w", filepath.Dir(w.target), Cause(err))
@@ -121,8 +141,11 @@ func (w *Writer) writeBeside(prefix string, data []byte) (name string, err error
 }
 
 // Backup keeps the old text under a name of its own and returns that name:
-// FILE.bak, or FILE.bak.2 and so on where that is taken.
+// FILE.bak, or FILE.bak.2 and so on where that is taken; "" for a new file.
 func (w *Writer) Backup() (string, error) {
+	if w.info == nil {
+		return "", nil
+	}
 	temp, err := w.writeBeside(filepath.Base(w.target)+".kubecred-bak-", w.data)
 	if err != nil {
 		return "", err
@@ -149,10 +172,11 @@ func (w *Writer) Backup() (string, error) {
 // changed since it was read.
 func (w *Writer) Commit() error {
 	now, err := ReadFile(w.target)
-	if err != nil {
+	switch {
+	case w.info == nil && errors.Is(err, fs.ErrNotExist):
+	case err != nil:
 		return err
-	}
-	if !bytes.Equal(now, w.data) {
+	case w.info == nil || !bytes.Equal(now, w.data):
 		return errors.New("changed by another program just now: run it again")
 	}
 	if err := os.Rename(w.temp, w.target); err != nil {

@@ -28,6 +28,7 @@ func (a *app) kubeconfigCommand() *cobra.Command {
 		a.kubeconfigCheckCommand(),
 		a.kubeconfigFixCommand(),
 		a.kubeconfigUnwrapCommand(),
+		a.kubeconfigUpdateCommand(),
 		a.kubeconfigWrapCommand(),
 	)
 	return cmd

@@ -81,6 +81,10 @@ type edited struct {
 	edit   *kubeconfig.Edit
 	writer *kubeconfig.Writer // nil where nothing changes
 	backup string
+	// before is the text of the file as it is; created tells that it had no
+	// kubeconfig in it.
+	before  []byte
+	created bool
 }
 
 func (e *edited) changes() bool { return len(e.edit.Changes) > 0 }
@@ -159,7 +163,7 @@ func planText(path string, data []byte, plan planFunc) (*edited, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &edited{path: path, file: f, edit: edit}, nil
+	return &edited{path: path, file: f, edit: edit, before: data}, nil
 }
 
 // write makes the edits. Everything that may fail for want of room or rights is
@@ -219,9 +223,12 @@ func (a *app) showEdits(all []*edited, o *editOptions) error {
 	}
 	verb := map[bool]string{false: "", true: "would be "}[o.dryRun]
 	for _, e := range all {
-		if !e.changes() {
+		switch {
+		case !e.changes():
 			fmt.Fprintf(words, "%s: nothing to change\n", e.path)
-		} else {
+		case e.created:
+			fmt.Fprintf(words, "%s: a new kubeconfig %swritten\n", e.path, verb)
+		default:
 			fmt.Fprintf(words, "%s: %s\n", e.path, lineCounts(e.edit, verb))
 		}
 		for _, c := range e.edit.Changes {
@@ -269,7 +276,8 @@ func editDiff(e *edited, mask *kubeconfig.Masker) string {
 	if !e.changes() {
 		return ""
 	}
-	text := string(diff.Diff(e.path, e.file.Data, e.path, e.edit.Data))
+	text := string(diff.Diff(e.path, e.before, e.path, e.edit.Data))
+	// The masker knows the secrets of what was there; what is added holds none.
 	_, text, _ = strings.Cut(text, "\n") // the line "diff a b", which patch does not need
 	var b strings.Builder
 	for line := range strings.SplitAfterSeq(text, "\n") {

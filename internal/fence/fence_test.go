@@ -47,6 +47,7 @@ var rooms = map[string]room{
 	"auditlog":                         {others: []string{"github.com/klauspost/compress"}},
 	"satoken":                          {own: []string{"auditlog"}},
 	"inspect":                          {own: []string{"credapi", "ekstoken", "finding", "satoken"}},
+	"internal/awseks":                  {others: []string{"github.com/aws"}},
 	"internal/awsfake":                 {own: []string{"ekstoken"}},
 	"explain":                          {own: []string{"finding", "kubeconfig", "imagecred", "iammap"}, others: []string{"go.yaml.in/yaml/v3"}},
 	"broker":                           {own: []string{"credapi", "ekstoken"}, others: []string{"github.com/gofrs/flock"}},
