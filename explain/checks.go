@@ -42,9 +42,6 @@ func (d *document) placed(fs []finding.Finding, n *yaml.Node, line, column int) 
 			if w.Column > 0 && (!d.json || w.Line == 1) {
 				w.Column += column
 			}
-			if w.Text == "" {
-				w.Text = Redacted(shorten(strings.TrimSpace(d.s.t.Lines[at]), 160))
-			}
 		}
 	}
 	return fs
@@ -324,7 +321,6 @@ func (e *evidence) judgeAudit() {
 		if at := e.facts["stale"]; len(at) > 0 && strings.HasPrefix(fs[i].Code, "KC30") {
 			fs[i].Where = at[0].where
 		}
-		fs[i].Where.Text = ""
 	}
 	e.found(fs...)
 }

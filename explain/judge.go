@@ -112,7 +112,7 @@ func (r *rule) judge(e *evidence) (Cause, bool) {
 	for _, s := range findingConds(r.When) {
 		for _, own := range e.findings[s] {
 			if own.Code == r.Code {
-				c.Finding = adopt(own, f)
+				c.Finding = adopt(own, f, r.Fix != "")
 				break
 			}
 		}
@@ -133,15 +133,19 @@ func findingConds(list []cond) []string {
 	return out
 }
 
-// adopt puts a rule's words around the finding of a road's check.
-func adopt(own, f finding.Finding) finding.Finding {
+// adopt puts a rule's words around the finding of a road's check. ruleFix says
+// that the rule has a mending of its own.
+func adopt(own, f finding.Finding, ruleFix bool) finding.Finding {
 	out := own
 	out.Details = append(slices.Clone(own.Details), f.Details...)
 	if f.Message != "" && !strings.Contains(own.Message, f.Message) {
 		out.Details = append(out.Details, f.Message)
 	}
-	if out.Fix.Summary == "" {
+	switch {
+	case out.Fix.Summary == "":
 		out.Fix = f.Fix
+	case ruleFix: // the rule knows more than the check
+		out.Fix.Summary = f.Fix.Summary
 	}
 	return out
 }
@@ -303,9 +307,26 @@ func finish(e *evidence, causes []Cause) []Cause {
 	}
 	for i := range causes {
 		c := &causes[i]
+		e.showPlace(&c.Finding.Where)
+		for k := range c.Signs {
+			e.showPlace(&c.Signs[k].Where)
+		}
 		c.Finding.Evidence = e.evidenceOf(c, total)
 	}
 	return causes
+}
+
+// showPlace adds the line's text to a place.
+func (e *evidence) showPlace(w *finding.Where) {
+	if w.Text != "" || w.Line == 0 {
+		return
+	}
+	for _, s := range e.texts {
+		if s.t.Name == w.File {
+			w.Text = s.t.show(*w)
+			return
+		}
+	}
 }
 
 func (e *evidence) evidenceOf(c *Cause, total int) map[string]any {

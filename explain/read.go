@@ -9,6 +9,7 @@ import (
 	"html"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -62,8 +63,30 @@ func (t *Text) where(i, off int) finding.Where {
 	if off > len(line) {
 		off = len(line)
 	}
-	return finding.Where{File: t.Name, Line: t.Number(i), Column: utf8.RuneCountInString(line[:off]) + 1, Text: Redacted(shorten(strings.TrimSpace(line), 160))}
+	return finding.Where{File: t.Name, Line: t.Number(i), Column: utf8.RuneCountInString(line[:off]) + 1}
 }
+
+// show returns the line at a place as it may be shown, without secrets.
+func (t *Text) show(w finding.Where) string {
+	i := w.Line - 1
+	if t.numbers != nil {
+		var ok bool
+		if i, ok = slices.BinarySearch(t.numbers, w.Line); !ok {
+			return ""
+		}
+	}
+	if i < 0 || i >= len(t.Lines) {
+		return ""
+	}
+	line := []rune(Redacted(t.Lines[i]))
+	if len(line) > shownLine && w.Column > shownLine/2 {
+		line = line[min(w.Column-shownLine/4, len(line)-1):]
+	}
+	return shorten(strings.TrimSpace(string(line)), shownLine)
+}
+
+// shownLine is how many characters of a line are shown.
+const shownLine = 160
 
 // NewText makes a text of a string, such as an argument.
 func NewText(name, s string) (*Text, error) { return Read(name, strings.NewReader(s)) }

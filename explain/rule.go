@@ -66,10 +66,11 @@ type cond struct {
 	test    *factTest
 }
 
-// pattern is a regular expression and a literal that stands in every match.
+// pattern is a regular expression and literals, in lower case, of which one
+// stands in every match; none where there is no such set.
 type pattern struct {
-	re      *regexp.Regexp
-	literal string // in lower case
+	re       *regexp.Regexp
+	literals []string
 }
 
 type factTest struct {
@@ -183,40 +184,61 @@ func newPattern(expr string) (*pattern, error) {
 	}
 	p := &pattern{re: re}
 	if tree, err := syntax.Parse(expr, syntax.Perl); err == nil {
-		p.literal = strings.ToLower(required(tree.Simplify()))
+		for _, l := range required(tree) {
+			p.literals = append(p.literals, strings.ToLower(l))
+		}
 	}
 	return p, nil
 }
 
-// required returns the longest literal that every match of the tree holds.
-func required(n *syntax.Regexp) string {
+// maxLiterals bounds the literals of one pattern.
+const maxLiterals = 24
+
+// required returns literals of which every match of the tree holds one, nil
+// where it has none.
+func required(n *syntax.Regexp) []string {
 	switch n.Op {
 	case syntax.OpLiteral:
-		return string(n.Rune)
+		return []string{string(n.Rune)}
 	case syntax.OpCapture, syntax.OpPlus:
 		return required(n.Sub[0])
 	case syntax.OpRepeat:
 		if n.Min > 0 {
 			return required(n.Sub[0])
 		}
-	case syntax.OpConcat:
-		best, run := "", ""
+	case syntax.OpAlternate:
+		var all []string
 		for _, s := range n.Sub {
-			if s.Op == syntax.OpLiteral {
-				run += string(s.Rune)
-			} else {
-				run = required(s)
+			one := required(s)
+			if one == nil {
+				return nil
 			}
-			if len(run) > len(best) {
-				best = run
-			}
-			if s.Op != syntax.OpLiteral {
-				run = ""
+			all = append(all, one...)
+		}
+		if len(all) <= maxLiterals {
+			return all
+		}
+	case syntax.OpConcat:
+		var best []string
+		for _, s := range n.Sub {
+			if one := required(s); shortest(one) > shortest(best) {
+				best = one
 			}
 		}
 		return best
 	}
-	return ""
+	return nil
+}
+
+func shortest(list []string) int {
+	if len(list) == 0 {
+		return 0
+	}
+	n := len(list[0])
+	for _, s := range list {
+		n = min(n, len(s))
+	}
+	return n
 }
 
 var factShape = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9._-]*)(?:(=|~|<|>=)(.+))?$`)
@@ -260,8 +282,10 @@ var marks = sync.OnceValue(func() *matcher {
 	var walk func([]cond)
 	walk = func(list []cond) {
 		for _, c := range list {
-			if c.pattern != nil && len(c.pattern.literal) >= 8 {
-				words[c.pattern.literal] = true
+			if c.pattern != nil && shortest(c.pattern.literals) >= 8 {
+				for _, l := range c.pattern.literals {
+					words[l] = true
+				}
 			}
 			walk(c.Any)
 			walk(c.All)
@@ -272,8 +296,10 @@ var marks = sync.OnceValue(func() *matcher {
 		walk(r.Also)
 	}
 	for _, m := range messages() {
-		if len(m.pattern.literal) >= 8 {
-			words[m.pattern.literal] = true
+		if shortest(m.pattern.literals) >= 8 {
+			for _, l := range m.pattern.literals {
+				words[l] = true
+			}
 		}
 	}
 	list := make([]string, 0, len(words))

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"slices"
 	"sort"
 	"strings"
 )
@@ -107,42 +108,55 @@ func (e *evidence) match(p *pattern) (Sign, bool) {
 }
 
 func (s *scan) match(p *pattern) (Sign, bool) {
-	if p.literal == "" {
-		for i, l := range s.plain {
-			if m := p.re.FindStringIndex(l); m != nil {
-				return s.sign(i, m), true
+	if len(p.literals) == 0 {
+		for i := range s.plain {
+			if sign, ok := s.matchLine(p, i); ok {
+				return sign, true
 			}
 		}
 		return Sign{}, false
 	}
-	for at := 0; at < len(s.lower); {
-		n := strings.Index(s.lower[at:], p.literal)
-		if n < 0 {
-			break
-		}
-		i := sort.SearchInts(s.starts, at+n+1) - 1
-		if m := p.re.FindStringIndex(s.plain[i]); m != nil {
-			return s.sign(i, m), true
-		}
-		if raw := s.t.Lines[i]; raw != s.plain[i] {
-			if m := p.re.FindStringIndex(raw); m != nil {
-				return Sign{Where: s.t.where(i, m[0]), What: shorten(Redacted(raw[m[0]:m[1]]), 200)}, true
+	for _, literal := range p.literals {
+		for at := 0; at < len(s.lower); {
+			n := strings.Index(s.lower[at:], literal)
+			if n < 0 {
+				break
 			}
+			i := sort.SearchInts(s.starts, at+n+1) - 1
+			if sign, ok := s.matchLine(p, i); ok {
+				return sign, true
+			}
+			if i+1 >= len(s.starts) {
+				break
+			}
+			at = s.starts[i+1]
 		}
-		if i+1 >= len(s.starts) {
-			break
-		}
-		at = s.starts[i+1]
 	}
 	return Sign{}, false
 }
 
-func (s *scan) matchFlat(p *pattern) (Sign, bool) {
-	f := s.flat
-	if f == nil || len(p.literal) < 8 && len(f.text) > maxLoose {
+// matchLine finds the pattern in a line, with quotes made plain or as it is.
+func (s *scan) matchLine(p *pattern, i int) (Sign, bool) {
+	if m := p.re.FindStringIndex(s.plain[i]); m != nil {
+		return s.sign(i, m), true
+	}
+	raw := s.t.Lines[i]
+	if len(raw) == len(s.plain[i]) {
 		return Sign{}, false
 	}
-	if p.literal != "" && !strings.Contains(f.lower, p.literal) {
+	m := p.re.FindStringIndex(raw)
+	if m == nil {
+		return Sign{}, false
+	}
+	return Sign{Where: s.t.where(i, m[0]), What: shorten(Redacted(raw[m[0]:m[1]]), 200)}, true
+}
+
+func (s *scan) matchFlat(p *pattern) (Sign, bool) {
+	f := s.flat
+	if f == nil || shortest(p.literals) < 8 && len(f.text) > maxLoose {
+		return Sign{}, false
+	}
+	if len(p.literals) > 0 && !slices.ContainsFunc(p.literals, func(l string) bool { return strings.Contains(f.lower, l) }) {
 		return Sign{}, false
 	}
 	m := p.re.FindStringIndex(f.text)

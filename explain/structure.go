@@ -201,6 +201,9 @@ func blocks(lines []string) []block {
 	for i, l := range stripped {
 		trimmed := strings.TrimLeft(l, " \t")
 		indent := len(l) - len(trimmed)
+		if strings.Trim(trimmed, ".\u2026 ") == "" || strings.Trim(trimmed, "-. ") == "snip" || trimmed == "<snip>" {
+			trimmed = "" // something was left out here
+		}
 		switch {
 		case trimmed == "":
 			if cur != nil {
