@@ -15,10 +15,10 @@ import (
 const DirEnv = "KUBECRED_CACHE_DIR"
 
 // DefaultDir is where a road ("client" or "image") has its cache:
-// KUBECRED_CACHE_DIR, or the directory kubecred in the user's cache directory
+// KUBECRED_CACHE_DIR, or kubecred/exec in the user's cache directory
 // (XDG_CACHE_HOME, ~/.cache; ~/Library/Caches on macOS, %LocalAppData% on
 // Windows). A kubelet often runs as root without a home: there the image road's
-// is /var/cache/kubecred. The error says why there is none.
+// is /var/cache/kubecred/exec. The error says why there is none.
 func DefaultDir(road string) (string, error) {
 	if dir := os.Getenv(DirEnv); dir != "" {
 		if !filepath.IsAbs(dir) {
@@ -28,7 +28,7 @@ func DefaultDir(road string) (string, error) {
 	}
 	base, err := os.UserCacheDir()
 	if err != nil && road == imageName && os.Geteuid() == 0 {
-		return "/var/cache/kubecred", nil
+		return "/var/cache/kubecred/exec", nil
 	}
 	if err != nil {
 		return "", errors.New("there is no home directory")
@@ -38,7 +38,7 @@ func DefaultDir(road string) (string, error) {
 			return "", fmt.Errorf("the home directory %s: %w", home, errors.Unwrap(err))
 		}
 	}
-	return filepath.Join(base, "kubecred"), nil
+	return filepath.Join(base, "kubecred", "exec"), nil
 }
 
 // Suffixes of the files that belong to a key.
@@ -74,6 +74,14 @@ func openStore(dir string, create bool) (*store, error) {
 	}
 	if why := foreign(info, 0o700); why != "" {
 		return nil, fmt.Errorf("%s %s", dir, why)
+	}
+	// Who may write to the directory above may put another in its place.
+	above, err := os.Stat(filepath.Dir(dir))
+	if err != nil {
+		return nil, plainError(err)
+	}
+	if above.Mode().Perm()&0o022 != 0 && above.Mode()&os.ModeSticky == 0 && ownersMatter {
+		return nil, fmt.Errorf("%s lets others write: chmod go-w", filepath.Dir(dir))
 	}
 	return &store{dir}, nil
 }

@@ -5,6 +5,8 @@ package broker
 import "os"
 
 const (
+	ownersMatter = false
+
 	openFlags = 0
 	nonBlock  = 0
 )

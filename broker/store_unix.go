@@ -8,6 +8,9 @@ import (
 	"syscall"
 )
 
+// ownersMatter: the system has users and modes.
+const ownersMatter = true
+
 // openFlags keep a link or a pipe that lies in the cache from being followed or
 // waited for.
 const openFlags = syscall.O_NOFOLLOW | syscall.O_NONBLOCK

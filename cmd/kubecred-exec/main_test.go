@@ -157,7 +157,7 @@ func newWorld(t *testing.T) *world {
 	}}
 }
 
-func (w *world) cache() string { return filepath.Join(w.home, ".cache", "kubecred") }
+func (w *world) cache() string { return filepath.Join(w.home, ".cache", "kubecred", "exec") }
 
 // runs is how often the issuer was run, with the request of each.
 func (w *world) runs() []string {

@@ -39,7 +39,8 @@ flags, each with the variable that does the same:
   --ignore-env NAME,...  variables that do not count         KUBECRED_IGNORE_ENV
   --key-file FILE,...    files whose contents count          KUBECRED_KEY_FILES
 
-The cache is in KUBECRED_CACHE_DIR, or kubecred in XDG_CACHE_HOME (~/.cache).
+The cache is in KUBECRED_CACHE_DIR, or kubecred/exec in XDG_CACHE_HOME
+(~/.cache).
 'kubecred cache list' shows what is in it.
 `
 
