@@ -20,7 +20,7 @@ These commands read the plugins' config as the kubelet does.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.imageLintCommand(), a.imageExplainCommand())
+	cmd.AddCommand(a.imageLintCommand(), a.imageExplainCommand(), a.imageTryCommand(), a.imageConfigCommand())
 	return cmd
 }
 

@@ -54,6 +54,7 @@ var rooms = map[string]room{
 	"cmd/kubecred-exec":                {own: []string{"broker", "credapi"}},
 	"internal/awsissuer":               {own: []string{"ekstoken"}, others: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 	"cmd/kubecred-aws":                 {own: []string{"internal/awsissuer", "credapi"}, others: []string{"github.com/spf13/pflag"}},
+	"internal/registry":                {others: []string{"github.com/BurntSushi/toml"}},
 }
 
 // onlyIn names outside modules that one package keeps to itself.

@@ -1,0 +1,260 @@
+package registry
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fake is a registry for the image team/app:1 and the login u/p.
+type fake struct {
+	*httptest.Server
+	scheme string // of the challenge: basic, bearer, none, odd
+	asked  []string
+	expiry int
+}
+
+func newFake(t *testing.T, scheme string, tls bool) *fake {
+	t.Helper()
+	f := &fake{scheme: scheme, expiry: 300}
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.asked = append(f.asked, r.Method+" "+r.URL.Path+"?"+r.URL.RawQuery)
+		if r.URL.Path == "/token" {
+			f.token(w, r)
+			return
+		}
+		if r.Method != http.MethodHead {
+			t.Errorf("%s of %s: only HEAD is wanted", r.Method, r.URL)
+		}
+		user, password, _ := r.BasicAuth()
+		switch {
+		case f.scheme == "none", f.scheme == "basic" && user == "u" && password == "p", r.Header.Get("Authorization") == "Bearer good":
+			if !strings.HasSuffix(r.URL.Path, "/team/app/manifests/1") {
+				w.WriteHeader(http.StatusNotFound)
+				return
+			}
+			w.Header().Set("Docker-Content-Digest", "sha256:abc")
+		case f.scheme == "basic" && user != "":
+			w.WriteHeader(http.StatusForbidden)
+		case f.scheme == "basic":
+			w.Header().Set("WWW-Authenticate", `Basic realm="x",service="y"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		case f.scheme == "odd":
+			w.Header().Set("WWW-Authenticate", "Negotiate")
+			w.WriteHeader(http.StatusUnauthorized)
+		case f.scheme == "busy":
+			w.Header().Set("Retry-After", "7")
+			w.WriteHeader(http.StatusTooManyRequests)
+		default:
+			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="%s/token",service="reg, \"io\"",scope="repository:team/app:pull"`, f.URL))
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})
+	if tls {
+		f.Server = httptest.NewTLSServer(handler)
+	} else {
+		f.Server = httptest.NewServer(handler)
+	}
+	t.Cleanup(f.Close)
+	return f
+}
+
+func (f *fake) token(w http.ResponseWriter, r *http.Request) {
+	user, password, ok := r.BasicAuth()
+	if ok && (user != "u" || password != "p") {
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprint(w, `{"errors":[{"code":"UNAUTHORIZED","message":"wrong   password"}]}`)
+		return
+	}
+	token := "good"
+	if !ok {
+		token = "anonymous"
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"access_token": token, "expires_in": f.expiry})
+}
+
+func (f *fake) host() string {
+	return strings.TrimPrefix(strings.TrimPrefix(f.URL, "https://"), "http://")
+}
+
+func TestCheck(t *testing.T) {
+	good, bad := &Login{"u", "p"}, &Login{"u", "hunter2"}
+	tests := []struct {
+		name, scheme, path string
+		login              *Login
+		ok                 bool
+		status             int
+		message            string
+	}{
+		{"basic", "basic", "team/app", good, true, 200, "may pull"},
+		{"basic, wrong", "basic", "team/app", bad, false, 403, "the login is known, or not, and may not pull this"},
+		{"basic, nobody", "basic", "team/app", nil, false, 401, "the registry wants a login"},
+		{"token", "bearer", "team/app", good, true, 200, "may pull"},
+		{"token, wrong", "bearer", "team/app", bad, false, 401, "the token server HOST refuses: wrong password (401)"},
+		{"token, nobody", "bearer", "team/app", nil, false, 401, "the login is refused"},
+		{"public", "none", "team/app", nil, true, 200, "may pull"},
+		{"public, with a login", "none", "team/app", good, true, 200, "may pull; the registry asked for no login, so this one was not shown"},
+		{"no such image", "none", "team/other", nil, false, 404, "no such repository or tag, or not for this login"},
+		{"odd", "odd", "team/app", good, false, 401, `the registry wants "negotiate", which no runtime speaks`},
+		{"busy", "busy", "team/app", good, false, 429, "too many requests, retry after 7"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFake(t, tt.scheme, false)
+			endpoints, err := Endpoints(f.host(), Options{PlainHTTP: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := Check(context.Background(), endpoints[0], Image{f.host(), tt.path, "1"}, tt.login)
+			if message := strings.ReplaceAll(a.Message, f.host(), "HOST"); a.OK != tt.ok || a.Status != tt.status || message != tt.message {
+				t.Errorf("got %v %d %s\nwant %v %d %s", a.OK, a.Status, message, tt.ok, tt.status, tt.message)
+			}
+			if a.Scheme == "token" && a.TokenLife != 5*time.Minute {
+				t.Errorf("token life %s", a.TokenLife)
+			}
+			if strings.Contains(fmt.Sprintf("%+v", a), "hunter2") {
+				t.Errorf("a secret: %+v", a)
+			}
+		})
+	}
+}
+
+func TestCheckFaults(t *testing.T) {
+	image := Image{"x", "team/app", "1"}
+	plain := newFake(t, "none", false)
+	// A loopback registry without TLS is asked with http, as runtimes do.
+	own := ownEndpoint(plain.host(), Options{})
+	if a := Check(context.Background(), own, image, nil); !a.OK || a.Endpoint != plain.URL {
+		t.Errorf("%+v", a)
+	}
+	own.HTTPFallback = false
+	if a := Check(context.Background(), own, image, nil); a.OK || a.Message != "http: server gave HTTP response to HTTPS client" {
+		t.Errorf("%+v", a)
+	}
+	// A certificate that nobody trusts, and then somebody.
+	secure := newFake(t, "bearer", true)
+	if a := Check(context.Background(), ownEndpoint(secure.host(), Options{}), image, &Login{"u", "p"}); a.OK || !strings.Contains(a.Message, "certificate") {
+		t.Errorf("%+v", a)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(secure.Certificate())
+	if a := Check(context.Background(), ownEndpoint(secure.host(), Options{Roots: roots}), image, &Login{"u", "p"}); !a.OK {
+		t.Errorf("%+v", a)
+	}
+	// Nobody there, and nobody answers in time.
+	if a := Check(context.Background(), ownEndpoint("127.0.0.1:1", Options{PlainHTTP: true}), image, nil); a.OK || !strings.Contains(a.Message, "refused") {
+		t.Errorf("%+v", a)
+	}
+	stop := make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-stop }))
+	defer slow.Close()
+	defer close(stop)
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if a := Check(ctx, ownEndpoint(strings.TrimPrefix(slow.URL, "http://"), Options{PlainHTTP: true}), image, nil); a.OK || a.Message != "no answer in time" {
+		t.Errorf("%+v", a)
+	}
+	// A login is not shown to a token server without TLS.
+	loose := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="`+plain.URL+`/token"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer loose.Close()
+	roots.AddCert(loose.Certificate())
+	a := Check(context.Background(), ownEndpoint(strings.TrimPrefix(loose.URL, "https://"), Options{Roots: roots}), image, &Login{"u", "p"})
+	if want := "the registry names a token server without TLS, which is not shown a login here: http://" + plain.host(); a.Message != want {
+		t.Errorf("got %s, want %s", a.Message, want)
+	}
+}
+
+func TestMirrors(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name, text string) {
+		t.Helper()
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("docker.io/hosts.toml", "server = \"https://docker.io\"\n[host.\"https://z.example.com\"]\n  capabilities = [\"pull\", \"resolve\"]\n[host.\"http://a.example.com:5000/proxy\"]\n  override_path = true\n[host.\"https://push.example.com\"]\n  capabilities = [\"push\"]\n")
+	put("reg.io_5000_/hosts.toml", "[host.\"https://m.example.com/path\"]\n")
+	put("_default/hosts.toml", "[host.\"d.example.com\"]\nskip_verify = true\n[host.\"d.example.com\".header]\nx-a = [\"1\", \"2\"]\n")
+	put("plain.io/readme", "")
+	put("bad.io/hosts.toml", "[host")
+	list := func(host string) string {
+		endpoints, err := Endpoints(host, Options{HostsDir: dir})
+		if err != nil {
+			return "error"
+		}
+		var out []string
+		for _, e := range endpoints {
+			s := e.Base.String()
+			if e.Mirror {
+				s += " mirror"
+			}
+			out = append(out, s)
+		}
+		return strings.Join(out, ", ")
+	}
+	for host, want := range map[string]string{
+		"docker.io":   "https://z.example.com/v2 mirror, http://a.example.com:5000/proxy mirror, https://docker.io/v2",
+		"reg.io:5000": "https://m.example.com/path/v2 mirror, https://reg.io:5000/v2",
+		"other.io":    "https://d.example.com/v2 mirror, https://other.io/v2",
+		"plain.io":    "https://plain.io/v2",
+		"bad.io":      "error",
+	} {
+		if got := list(host); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", host, got, want)
+		}
+	}
+	endpoints, err := Endpoints("other.io", Options{HostsDir: dir})
+	if err != nil || !endpoints[0].TLS.InsecureSkipVerify || fmt.Sprint(endpoints[0].Header) != "map[X-A:[1 2]]" {
+		t.Errorf("%+v, %v", endpoints[0], err)
+	}
+	// A mirror is told whom it stands for.
+	f := newFake(t, "none", false)
+	base, err := url.Parse(f.URL + "/v2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	Check(context.Background(), Endpoint{Base: base, Mirror: true}, Image{"docker.io", "team/app", "1"}, nil)
+	if want := "HEAD /v2/team/app/manifests/1?ns=docker.io"; len(f.asked) != 1 || f.asked[0] != want {
+		t.Errorf("asked %q, want %s", f.asked, want)
+	}
+}
+
+func FuzzParseChallenges(f *testing.F) {
+	f.Add(`Bearer realm="https://a/token",service="b",scope="c,d"`)
+	f.Add(`Basic realm="x", Bearer realm="\"`)
+	f.Add(`Negotiate, Basic`)
+	f.Fuzz(func(t *testing.T, header string) {
+		for _, c := range parseChallenges([]string{header}) {
+			if c.scheme != strings.ToLower(c.scheme) {
+				t.Errorf("%q", c.scheme)
+			}
+		}
+	})
+}
+
+func FuzzParseHosts(f *testing.F) {
+	f.Add("server = \"https://x\"\n[host.\"https://y\"]\nca = [\"a\"]\n")
+	f.Add("[host]\n[host.\"\"]\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		endpoints, err := parseHosts([]byte(text), t.TempDir(), ownEndpoint("reg.io", Options{}), Options{})
+		if err == nil && len(endpoints) == 0 {
+			t.Error("no endpoint")
+		}
+	})
+}
