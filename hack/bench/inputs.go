@@ -30,16 +30,14 @@ func contexts(n int) []byte {
 	return b.Bytes()
 }
 
-// providers makes a credential provider config of n providers with five
-// patterns each.
+// providers makes a credential provider config of n providers with a pattern
+// each.
 func providers(n int) []byte {
 	var b bytes.Buffer
 	b.WriteString("apiVersion: kubelet.config.k8s.io/v1\nkind: CredentialProviderConfig\nproviders:\n")
 	for i := range n {
 		fmt.Fprintf(&b, "- name: provider-%d\n  apiVersion: credentialprovider.kubelet.k8s.io/v1\n  defaultCacheDuration: 10m\n  matchImages:\n", i)
-		for j := range 5 {
-			fmt.Fprintf(&b, "  - \"*.r%d-%d.example.com/team\"\n", i, j)
-		}
+		fmt.Fprintf(&b, "  - \"*.r%d.example.com/team\"\n", i)
 	}
 	return b.Bytes()
 }
@@ -47,7 +45,7 @@ func providers(n int) []byte {
 func images(n int) []byte {
 	var b bytes.Buffer
 	for i := range n {
-		fmt.Fprintf(&b, "x.r%d-%d.example.com/team/app%d:1.%d\n", i%100, i%5, i, i%7)
+		fmt.Fprintf(&b, "x.r%d.example.com/team/app%d:1.%d\n", i%100, i, i%7)
 	}
 	return b.Bytes()
 }

@@ -6,6 +6,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -42,7 +43,7 @@ type row struct {
 
 type result struct {
 	median time.Duration
-	peak   int64 // bytes, 0 where the system does not say
+	peak   int64 // bytes
 }
 
 func run(size int64, runs int, out io.Writer) error {
@@ -63,7 +64,7 @@ func run(size int64, runs int, out io.Writer) error {
 	fmt.Fprintln(out, "| --- | --: | --: | --: | --- | --: |")
 	for _, r := range rows {
 		fmt.Fprintln(os.Stderr, r.name)
-		res, err := measure(r)
+		res, err := in.measure(r)
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
@@ -75,11 +76,7 @@ func run(size int64, runs int, out io.Writer) error {
 		if base, ok := results[r.baseline]; ok {
 			ratio = fmt.Sprintf("%.2f x", res.median.Seconds()/base.median.Seconds())
 		}
-		peak := ""
-		if res.peak > 0 {
-			peak = fmt.Sprintf("%.1f MiB", float64(res.peak)/(1<<20))
-		}
-		fmt.Fprintf(out, "| %s | %s | %s | %s | %s | %s |\n", r.name, res.median.Round(100*time.Microsecond), speed, peak, r.baseline, ratio)
+		fmt.Fprintf(out, "| %s | %s | %s | %.1f MiB | %s | %s |\n", r.name, res.median.Round(100*time.Microsecond), speed, float64(res.peak)/(1<<20), r.baseline, ratio)
 	}
 	for _, m := range missing {
 		fmt.Fprintf(out, "\nNot measured: %s is not installed.\n", m)
@@ -87,48 +84,67 @@ func run(size int64, runs int, out io.Writer) error {
 	return nil
 }
 
-// measure runs the command and returns the median of its times. The longest
-// run of any command is bounded.
-func measure(r row) (result, error) {
+// measure runs the command through the launcher, which knows its time and its
+// memory, and returns the median of the times and the highest peak.
+func (in inputs) measure(r row) (result, error) {
 	var times []time.Duration
 	var peak int64
 	for range r.runs + 1 { // the first one warms caches and does not count
-		cmd := exec.Command(r.argv[0], r.argv[1:]...)
-		cmd.Env = append(os.Environ(), "AWS_EC2_METADATA_DISABLED=true", "KUBECONFIG=")
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		if r.stdin != nil {
-			cmd.Stdin = r.stdin()
-		}
-		start := time.Now()
-		if err := cmd.Start(); err != nil {
+		took, rss, err := in.once(r)
+		if err != nil {
 			return result{}, err
 		}
-		kill := time.AfterFunc(10*time.Minute, func() { _ = cmd.Process.Kill() })
-		err := cmd.Wait()
-		times = append(times, time.Since(start))
-		kill.Stop()
-		var exit *exec.ExitError
-		if err != nil && (!errors.As(err, &exit) || !slices.Contains(r.ok, exit.ExitCode())) {
-			return result{}, fmt.Errorf("%w: %s", err, strings.TrimSpace(stderr.String()))
-		}
-		peak = max(peak, maxRSS(cmd.ProcessState))
+		times = append(times, took)
+		peak = max(peak, rss)
 	}
 	times = times[1:]
 	slices.Sort(times)
 	return result{times[len(times)/2], peak}, nil
 }
 
+func (in inputs) once(r row) (time.Duration, int64, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, in.launch, append([]string{in.result}, r.argv...)...)
+	cmd.Env = append(os.Environ(), "AWS_EC2_METADATA_DISABLED=true", "KUBECONFIG=")
+	var stderr bytes.Buffer
+	cmd.Stdout = writeOnly{io.Discard} // grep does not read on where stdout is /dev/null
+	cmd.Stderr = &stderr
+	if r.stdin != nil {
+		cmd.Stdin = r.stdin()
+	}
+	if err := cmd.Run(); err != nil {
+		return 0, 0, fmt.Errorf("%w: %s", err, strings.TrimSpace(stderr.String()))
+	}
+	data, err := os.ReadFile(in.result)
+	if err != nil {
+		return 0, 0, err
+	}
+	var took, rss int64
+	var status int
+	if _, err := fmt.Sscan(string(data), &took, &rss, &status); err != nil {
+		return 0, 0, err
+	}
+	if status != 0 && !slices.Contains(r.ok, status) {
+		return 0, 0, fmt.Errorf("exit status %d: %s", status, strings.TrimSpace(stderr.String()))
+	}
+	return time.Duration(took), rss, nil
+}
+
+// writeOnly hides the other methods of a writer, so that os/exec makes a pipe.
+type writeOnly struct{ io.Writer }
+
 // inputs are the programs and files that the rows use.
 type inputs struct {
-	kubecred, oneWord                string
-	kubeconfig, log, images, imgconf string
-	logSize                          int64
+	kubecred, oneWord, launch, result string
+	kubeconfig, log, images, imgconf  string
+	logSize                           int64
 }
 
 func prepare(dir string, size int64) (inputs, error) {
 	in := inputs{
 		kubecred: filepath.Join(dir, "kubecred"), oneWord: filepath.Join(dir, "oneword"),
+		launch: filepath.Join(dir, "launch"), result: filepath.Join(dir, "result"),
 		kubeconfig: filepath.Join(dir, "config"), log: filepath.Join(dir, "audit.log"),
 		images: filepath.Join(dir, "images"), imgconf: filepath.Join(dir, "provider.yaml"),
 	}
@@ -136,7 +152,7 @@ func prepare(dir string, size int64) (inputs, error) {
 	if err := os.WriteFile(source, []byte("package main\n\nimport \"os\"\n\nfunc main() { os.Stdout.WriteString(\"token\\n\") }\n"), 0o600); err != nil {
 		return in, err
 	}
-	for target, pkg := range map[string]string{in.kubecred: "./cmd/kubecred", in.oneWord: source} {
+	for target, pkg := range map[string]string{in.kubecred: "./cmd/kubecred", in.oneWord: source, in.launch: "./hack/bench/launch"} {
 		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", target, pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {

@@ -37,6 +37,7 @@ var rooms = map[string]room{
 	"internal/cli":                     {own: []string{"*"}, others: []string{"*"}},
 	"cmd/kubecred":                     {own: []string{"internal/cli"}},
 	"hack/bench":                       {},
+	"hack/bench/launch":                {},
 	"hack/docs":                        {own: []string{"internal/cli", "finding"}, others: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"}},
 	"credapi":                          {},
 	"ekstoken":                         {},
