@@ -78,13 +78,15 @@ func (c *checker) add(code, subject string, at Place, message string, args ...an
 	return &c.out[len(c.out)-1]
 }
 
-// text is `key: value` as it stands in the file, for keys that hold no secret.
-func (c *checker) text(key string, s Scalar) string {
+func (c *checker) text(key string, s Scalar) string { return c.f.Shown(key, s) }
+
+// Shown is `key: value` as it stands in the file, for keys that hold no secret.
+func (f *File) Shown(key string, s Scalar) string {
 	if s.node == nil {
 		return ""
 	}
-	if sp, ok := c.f.scalarSpan(s.node); ok {
-		return key + ": " + string(c.f.Data[sp.start:sp.end])
+	if sp, ok := f.scalarSpan(s.node); ok {
+		return key + ": " + string(f.Data[sp.start:sp.end])
 	}
 	return ""
 }

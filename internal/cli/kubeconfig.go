@@ -43,12 +43,15 @@ func kubeconfigFlag(cmd *cobra.Command, paths *[]string) {
 func (a *app) kubeconfigCheckCommand() *cobra.Command {
 	var o output
 	var paths []string
+	var probe bool
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Say what is wrong with kubeconfigs, where, and what mends it",
 		Long: `Check reads kubeconfigs by the rules of Kubernetes' clients and reports what
-those refuse, what will end, and what works but surprises. Nothing is run and
-nothing is changed.`,
+those refuse, what will end, and what works but surprises. Nothing is changed, and
+nothing is run but with --probe: that runs each plugin in each version of the
+protocol, for 15 seconds at most and without a terminal, and says which it
+speaks, how long it takes and how long its answer lives.`,
 		Example: `  kubecred kubeconfig check
   kubecred kubeconfig check --kubeconfig ./admin.conf -o json
   kubectl config view --raw | kubecred kubeconfig check --kubeconfig -`,
@@ -61,7 +64,7 @@ nothing is changed.`,
 			if len(files) == 0 {
 				return a.noKubeconfig()
 			}
-			p, err := a.checkKubeconfigs(cmd.Context(), files)
+			p, err := a.checkAndProbe(cmd.Context(), files, probe)
 			if err != nil {
 				return err
 			}
@@ -70,6 +73,7 @@ nothing is changed.`,
 	}
 	o.register(cmd)
 	kubeconfigFlag(cmd, &paths)
+	cmd.Flags().BoolVar(&probe, "probe", false, "run each plugin in each version, and judge what it answers")
 	return cmd
 }
 
@@ -124,6 +128,10 @@ func (a *app) noKubeconfig() error {
 // them. A file that can't be read is a finding where others could be, and an
 // error where none could.
 func (a *app) checkKubeconfigs(ctx context.Context, paths []string) (part, error) {
+	return a.checkAndProbe(ctx, paths, false)
+}
+
+func (a *app) checkAndProbe(ctx context.Context, paths []string, probe bool) (part, error) {
 	var p part
 	var files []*kubeconfig.File
 	var failures []error
@@ -143,7 +151,15 @@ func (a *app) checkKubeconfigs(ctx context.Context, paths []string) (part, error
 	if len(files) == 0 {
 		return part{}, errors.Join(failures...)
 	}
-	p.findings = append(p.findings, kubeconfig.Check(files, a.kubeconfigEnv())...)
+	found := kubeconfig.Check(files, a.kubeconfigEnv())
+	if probe {
+		probed := a.probePlugins(ctx, files)
+		if err := ctx.Err(); err != nil {
+			return p, err
+		}
+		found = append(withoutRepeats(found, probed), probed...)
+	}
+	p.findings = append(p.findings, found...)
 	return p, nil
 }
 

@@ -48,6 +48,7 @@ var rooms = map[string]room{
 	"auditlog":                         {others: []string{"github.com/klauspost/compress"}},
 	"satoken":                          {own: []string{"auditlog"}},
 	"inspect":                          {own: []string{"credapi", "ekstoken", "finding", "satoken"}},
+	"internal/probe":                   {own: []string{"credapi", "ekstoken"}},
 	"internal/awseks":                  {others: []string{"github.com/aws"}},
 	"internal/awsfake":                 {own: []string{"ekstoken"}},
 	"explain":                          {own: []string{"finding", "kubeconfig", "imagecred", "iammap"}, others: []string{"go.yaml.in/yaml/v3"}},
