@@ -7,26 +7,32 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kubecred/kubecred/finding"
 	"github.com/kubecred/kubecred/iammap"
+	"github.com/kubecred/kubecred/internal/awsread"
+	"github.com/kubecred/kubecred/internal/cluster"
 	"github.com/kubecred/kubecred/internal/report"
 )
 
 func (a *app) authenticatorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "authenticator",
-		Short: "Ask, check and convert the mappings from IAM to Kubernetes users",
+		Short: "The webhook for IAM logins, and the mappings from IAM to Kubernetes users",
 		Long: `The mappings from IAM roles and users to Kubernetes users and groups, in every
 format that they come in: the aws-auth ConfigMap, the config file of
 aws-iam-authenticator, IAMIdentityMapping objects, its dynamic JSON file, and
-access entries of EKS as the aws CLI prints them.`,
+access entries of EKS as the aws CLI prints them. And the webhook that the API
+server asks who an EKS token is, with those mappings.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
+		a.authenticatorServeCommand(),
+		a.authenticatorInitCommand(),
 		a.authenticatorExplainCommand(),
 		a.authenticatorLintCommand(),
 		a.authenticatorConvertCommand(),
@@ -37,10 +43,20 @@ access entries of EKS as the aws CLI prints them.`,
 }
 
 // mappings is what every command takes that reads mappings.
-type mappings struct{ sources []string }
+type mappings struct {
+	sources             []string
+	kubeconfig, context string
+	region              string
+}
 
 func (m *mappings) register(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&m.sources, "mapping", nil, "where mappings are read from, in the order in which they are asked: a file, or - for stdin (repeat for more)")
+	cmd.Flags().StringArrayVar(&m.sources, "mapping", nil, "where mappings are read from, in the order in which they are asked: a file, - for stdin, configmap://NAMESPACE/NAME, crd:// or eks://CLUSTER (repeat for more)")
+	m.registerCluster(cmd)
+}
+
+func (m *mappings) registerCluster(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&m.kubeconfig, "kubeconfig", "", "kubeconfig for configmap:// and crd:// ($KUBECONFIG, ~/.kube/config, or the pod's service account by default)")
+	cmd.Flags().StringVar(&m.context, "context", "", "context of the kubeconfig")
 }
 
 // errNoMapping says how to name sources.
@@ -56,9 +72,12 @@ func (m *mappings) read(ctx context.Context, a *app) ([]*iammap.Source, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		data, err := a.readSource(name)
+		data, err := m.fetch(ctx, a, name)
 		if err != nil {
 			return nil, err
+		}
+		if data == nil {
+			continue
 		}
 		sources, err := iammap.Read(name, data)
 		if err != nil {
@@ -67,6 +86,71 @@ func (m *mappings) read(ctx context.Context, a *app) ([]*iammap.Source, error) {
 		out = append(out, sources...)
 	}
 	return out, nil
+}
+
+// fetch reads the text of a source; nil for one in a cluster that is empty.
+func (m *mappings) fetch(ctx context.Context, a *app, name string) ([]byte, error) {
+	scheme, rest, remote := strings.Cut(name, "://")
+	if !remote {
+		return a.readSource(name)
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if scheme == "eks" {
+		if rest == "" {
+			return nil, fmt.Errorf("%s: name the cluster, eks://CLUSTER", name)
+		}
+		c, err := awsread.Load(ctx, m.region)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		data, err := awsread.AccessEntries(ctx, c, rest)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		return data, nil
+	}
+	objects, err := clusterObjects(name, scheme, rest)
+	if err != nil {
+		return nil, err
+	}
+	client, err := cluster.NewObjecter(m.clusterOptions(a, 0))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	data, err := client.Read(ctx, objects)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if data == nil {
+		fmt.Fprintf(a.Stderr, "%s: there is none in the cluster\n", name)
+	}
+	return data, nil
+}
+
+func (m *mappings) clusterOptions(a *app, timeout time.Duration) cluster.Options {
+	return cluster.Options{
+		Kubeconfig: m.kubeconfig, Context: m.context, Home: a.Home, Getenv: a.Getenv,
+		Version: buildVersion(), Timeout: timeout,
+	}
+}
+
+// clusterObjects reads configmap://NAMESPACE/NAME and crd://.
+func clusterObjects(name, scheme, rest string) (cluster.Objects, error) {
+	switch scheme {
+	case "configmap":
+		namespace, object, ok := strings.Cut(rest, "/")
+		if !ok || namespace == "" || object == "" || strings.Contains(object, "/") {
+			return cluster.Objects{}, fmt.Errorf("%s: write configmap://NAMESPACE/NAME, such as configmap://kube-system/aws-auth", name)
+		}
+		return cluster.ConfigMap(namespace, object), nil
+	case "crd":
+		if rest != "" {
+			return cluster.Objects{}, fmt.Errorf("%s: write crd://, which stands for all IAMIdentityMapping objects", name)
+		}
+		return cluster.IdentityMappings(), nil
+	}
+	return cluster.Objects{}, fmt.Errorf("%s: a source is a file, configmap://NAMESPACE/NAME, crd:// or eks://CLUSTER", name)
 }
 
 func (a *app) readSource(name string) ([]byte, error) {

@@ -111,6 +111,7 @@ func newChanges(in []iammap.Change) []mappingChange {
 
 func (a *app) authenticatorDiffCommand() *cobra.Command {
 	var format string
+	var m mappings
 	cmd := &cobra.Command{
 		Use:   "diff OLD NEW",
 		Short: "Compare two sources of mappings by what they do, not by their text",
@@ -119,15 +120,16 @@ account that one of them maps, who it is under both. Order, format and entries
 that never match make no difference.
 
 The exit status is 0 where both do the same and 1 where they do not.`,
-		Example: `  kubecred authenticator diff aws-auth.yaml access-entries.json`,
-		Args:    cobra.ExactArgs(2),
+		Example: `  kubecred authenticator diff aws-auth.yaml access-entries.json
+  kubecred authenticator diff configmap://kube-system/aws-auth eks://prod`,
+		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if format != "text" && format != "json" {
 				return fmt.Errorf("-o %q: use one of text, json", format)
 			}
 			var tables [2]*iammap.Table
 			for i, name := range args {
-				m := mappings{sources: []string{name}}
+				m.sources = []string{name}
 				sources, err := m.read(cmd.Context(), a)
 				if err != nil {
 					return err
@@ -149,6 +151,7 @@ The exit status is 0 where both do the same and 1 where they do not.`,
 			return nil
 		},
 	}
+	m.registerCluster(cmd)
 	cmd.Flags().StringVarP(&format, "output", "o", "text", "format: text, json")
 	return cmd
 }

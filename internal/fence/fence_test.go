@@ -28,7 +28,7 @@ type room struct {
 // rule fails the test, so that a new one is placed by decision.
 var rooms = map[string]room{
 	"finding":                          {},
-	"internal/cluster":                 {others: []string{"k8s.io"}},
+	"internal/cluster":                 {others: []string{"k8s.io", "sigs.k8s.io/yaml"}},
 	"internal/calendar":                {own: []string{"internal/cluster", "satoken"}},
 	"internal/restart":                 {own: []string{"internal/cluster"}},
 	"auditlog/cloudwatch":              {own: []string{"auditlog"}, others: []string{"github.com/aws"}},
@@ -44,6 +44,8 @@ var rooms = map[string]room{
 	"iammap":                           {own: []string{"finding"}, others: []string{"go.yaml.in/yaml/v3"}},
 	"kubeconfig":                       {own: []string{"finding"}, others: []string{"go.yaml.in/yaml/v3"}},
 	"ekstoken/verify":                  {own: []string{"ekstoken"}},
+	"authenticator":                    {own: []string{"ekstoken", "iammap"}, others: []string{"github.com/prometheus/client_golang", "golang.org/x/time", "golang.org/x/sys", "go.yaml.in/yaml/v3"}},
+	"internal/awsread":                 {others: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 	"imagecred":                        {own: []string{"finding", "credapi"}, others: []string{"go.yaml.in/yaml/v3", "sigs.k8s.io/yaml", "sigs.k8s.io/json", "github.com/distribution/reference"}},
 	"auditlog":                         {others: []string{"github.com/klauspost/compress"}},
 	"satoken":                          {own: []string{"auditlog"}},
