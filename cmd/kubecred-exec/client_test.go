@@ -5,6 +5,7 @@ package main_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -333,13 +334,36 @@ func TestSignal(t *testing.T) {
 	token(t, w.ask(infoV1), "v1")
 }
 
+// What the program links decides how long it takes to start, on every machine
+// alike, so packages and bytes are counted and not seconds.
 func TestStartupBudget(t *testing.T) {
 	info, err := os.Stat(program)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const maxBytes = 3400 << 10
+	const maxBytes, maxPackages = 3400 << 10, 130
 	if info.Size() > maxBytes {
 		t.Errorf("kubecred-exec has %d KiB, more than %d", info.Size()>>10, maxBytes>>10)
+	}
+	list := exec.Command("go", "list", "-deps", ".")
+	list.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages := strings.Fields(string(out))
+	if len(packages) > maxPackages {
+		t.Errorf("kubecred-exec links %d packages, more than %d", len(packages), maxPackages)
+	}
+	for _, p := range packages {
+		switch p {
+		case "net", "net/http", "crypto/tls", "crypto/x509", "regexp", "text/template", "log", "log/slog", "embed":
+			t.Errorf("kubecred-exec links %s", p)
+		}
+		first, _, _ := strings.Cut(p, "/")
+		own := strings.HasPrefix(p, "github.com/kubecred/") || strings.HasPrefix(p, "github.com/gofrs/flock") || strings.HasPrefix(p, "golang.org/x/sys/")
+		if strings.Contains(first, ".") && !own {
+			t.Errorf("kubecred-exec links %s", p)
+		}
 	}
 }
