@@ -50,3 +50,12 @@ func BenchmarkSample(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkLoad reads the rules and messages, as each process does once.
+func BenchmarkLoad(b *testing.B) {
+	for b.Loop() {
+		if _, err := readRules(ruleFiles); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -134,6 +134,49 @@ func (e *evidence) settle() {
 	for _, f := range e.later {
 		f()
 	}
+	e.comparePullSecret()
+	e.compareAudiences()
 	e.lookUpARNs()
 	e.judgeAudit()
+}
+
+// comparePullSecret notes images whose host no entry of a docker config is for.
+// The kubelet's own comparison of keys is wider for paths and globs, so only
+// hosts are judged, and only where no key has a glob.
+func (e *evidence) comparePullSecret() {
+	keys := e.facts["dockerconfig.host"]
+	if len(keys) == 0 {
+		return
+	}
+	for _, im := range e.facts["image.host"] {
+		found := false
+		for _, k := range keys {
+			host := strings.TrimPrefix(strings.TrimPrefix(k.value, "https://"), "http://")
+			host, _, _ = strings.Cut(host, "/")
+			if host == "index.docker.io" || host == "registry-1.docker.io" {
+				host = "docker.io"
+			}
+			found = found || host == im.value || strings.Contains(host, "*")
+		}
+		if !found {
+			e.add("dockerconfig.otherHost", im.value, keys[0].where)
+		}
+	}
+}
+
+// compareAudiences notes a TokenReview whose answer has none of the audiences
+// that were asked for.
+func (e *evidence) compareAudiences() {
+	got, want := e.facts["tokenreview.audience"], e.facts["tokenreview.asked"]
+	if len(got) == 0 || len(want) == 0 {
+		return
+	}
+	for _, g := range got {
+		for _, w := range want {
+			if g.value == w.value {
+				return
+			}
+		}
+	}
+	e.add("tokenreview.otherAudience", got[0].value, got[0].where)
 }

@@ -200,6 +200,10 @@ func mergeFinding(causes []Cause, f finding.Finding, e *evidence) []Cause {
 			return causes
 		}
 	}
+	if f.Fix.Summary == "" {
+		code, _ := finding.Lookup(f.Code)
+		f.Fix.Summary = code.Mending
+	}
 	c := Cause{Rule: f.Code, Finding: f, Signs: []Sign{sign}, Sure: true, Score: w}
 	return append(causes, c)
 }
@@ -361,6 +365,7 @@ func (e *evidence) evidenceOf(c *Cause, total int) map[string]any {
 	out["confidence"] = confidence
 	out["explanation"] = code.Explanation
 	out["title"] = code.Title
+	out["mending"] = code.Mending
 	if total > 0 {
 		out["explains"] = float64(c.Score*100/max(total, c.Score)) / 100
 	}

@@ -23,6 +23,8 @@ var secretShapes = sync.OnceValue(func() []*regexp.Regexp {
 		// A value of a key whose name says that it is a secret. A name such as
 		// tokenFile or token-ttl is none.
 		regexp.MustCompile(`(?i)(?P<keep>(?:^|[\s"'{,;&?(-])(?:[\w-]*[._-])?(?:password|passwd|passphrase|secret|client[_-]?secret|api[_-]?key|token|id[_-]?token|access[_-]?token|accesstoken|refresh[_-]?token|identitytoken|registrytoken|serviceaccounttoken|auth|private[_-]?key|client-key-data|password_hash)\\?["']?\s*[:=]\s*\\?["']?)(?:[^\s"',}&\\]{3,})`),
+		regexp.MustCompile(`(?i)(?P<keep>--?[a-z-]*(?:password|secret|token)(?:=|\s+))[^\s"'-][^\s"']{3,}`),
+		regexp.MustCompile(`(?i)(?P<keep>\b(?:login|curl|helm|skopeo|crane)\b[^\n]{0,160}?\s-p\s+)[^\s"']{4,}`),
 		regexp.MustCompile(`(?P<keep>[a-z][a-z0-9+.-]*://[^/\s:@"']+:)[^/\s@"']+@`),
 		regexp.MustCompile(`\bgh[pousr]_[A-Za-z0-9]{20,}|\bxox[abp]-[A-Za-z0-9-]{10,}|\bya29\.[A-Za-z0-9_.-]{10,}|\bglpat-[A-Za-z0-9_-]{10,}`),
 		// Client certificates' and CAs' data, docker's auth strings and other long
@@ -35,6 +37,12 @@ var secretShapes = sync.OnceValue(func() []*regexp.Regexp {
 // harmless are values of a secret's key that are none.
 var harmless = regexp.MustCompile(`(?i)^(?:null|true|false|redacted|\.\.\.|<.*|\$.*|\{\{.*|x+|\*+|webhook|bearer|basic|required|expired|invalid|none|nil|has|is|to|the|and|for|from|could|cannot|not|with|in|of|file|http\S*|/\S*|~\S*|arn:\S*)[\s,;]*$`)
 
+// A token is no lower case word: "anonymous token: unexpected status" is prose.
+var (
+	plainWord = regexp.MustCompile(`^[a-z]{2,14}[,;.]?$`)
+	wordKey   = regexp.MustCompile(`(?i)token["']?\s*[:=]?\s+$|--?[a-z-]*token\s+$`)
+)
+
 // Redacted returns a line with every secret in it replaced.
 func Redacted(s string) string { return redactSecrets(s, func(string) string { return "(secret)" }) }
 
@@ -46,7 +54,7 @@ func redactSecrets(s string, name func(string) string) string {
 			if keep > 0 {
 				kept = re.FindStringSubmatch(m)[keep]
 				rest := strings.TrimPrefix(m, kept)
-				if harmless.MatchString(rest) || strings.HasPrefix(rest, "(secret") || strings.HasPrefix(rest, "secret-") {
+				if harmless.MatchString(rest) || plainWord.MatchString(rest) && wordKey.MatchString(kept) || strings.HasPrefix(rest, "(secret") || strings.HasPrefix(rest, "secret-") {
 					return m
 				}
 				at := ""
@@ -86,6 +94,7 @@ var (
 	ec2Host    = regexp.MustCompile(`\bip-\d{1,3}-\d{1,3}-\d{1,3}-\d{1,3}\b`)
 	mail       = regexp.MustCompile(`\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+\b`)
 	homeDir    = regexp.MustCompile(`(/home/|/Users/|[A-Za-z]:\\Users\\)([^/\\\s"':]+)`)
+	standIn    = regexp.MustCompile(`^host-\d+\.`)
 	bareHost   = regexp.MustCompile(`(?i)\b(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?:com|net|org|io|dev|cloud|local|internal|corp|lan|cn|eu|de|uk|us)\b`)
 )
 
@@ -118,7 +127,7 @@ func (r *Redactor) stand(kind, value, format string) string {
 }
 
 func (r *Redactor) account(s string) string {
-	return r.stand("account", s, "%012d")
+	return r.stand("account", s, fmt.Sprintf("%%0%dd", len(s)))
 }
 
 // Redact returns the text with secrets, account numbers, cluster ids, hosts,
@@ -166,18 +175,39 @@ func (r *Redactor) Redact(s string) string {
 		p := homeDir.FindStringSubmatch(m)
 		return p[1] + r.stand("person", p[2], "user%d")
 	})
-	s = bareHost.ReplaceAllStringFunc(s, func(m string) string {
-		if isPublicHost(m) || strings.HasSuffix(m, "example.com") {
-			return m
+	return r.bareHosts(s)
+}
+
+// bareHosts replaces names of hosts that stand without a scheme. A match that
+// goes on, as in dkr-ecr.us-east-1.on.aws, is no whole name.
+func (r *Redactor) bareHosts(s string) string {
+	var b strings.Builder
+	last := 0
+	for _, m := range bareHost.FindAllStringIndex(s, -1) {
+		host := s[m[0]:m[1]]
+		cut := m[1] < len(s) && strings.ContainsRune("-_.(=", rune(s[m[1]])) && !(s[m[1]] == '.' && (m[1]+1 == len(s) || s[m[1]+1] == ' '))
+		if cut || isPublicHost(host) || standIn.MatchString(host) || strings.HasSuffix(host, "example.com") {
+			continue
 		}
-		return r.host(m)
-	})
-	return s
+		b.WriteString(s[last:m[0]])
+		b.WriteString(r.host(host))
+		last = m[1]
+	}
+	return b.String() + s[last:]
 }
 
 func (r *Redactor) host(h string) string {
 	if ipv4.MatchString(h) {
 		return r.stand("address", h, "192.0.2.%d")
 	}
-	return r.stand("host", strings.ToLower(h), "host-%d.example.com")
+	h = strings.ToLower(h)
+	for _, suffix := range serviceSuffixes {
+		if strings.HasSuffix(h, suffix) {
+			return r.stand("host", h, "host-%d") + suffix
+		}
+	}
+	return r.stand("host", h, "host-%d.example.com")
 }
+
+// serviceSuffixes say which service a host belongs to, which a reader needs.
+var serviceSuffixes = []string{".azurecr.io", ".azurecr.cn", ".azurecr.us", ".azmk8s.io", ".ondigitalocean.com", ".elb.amazonaws.com"}
