@@ -117,7 +117,7 @@ func (m *merger) add(section, kind, name string, entry fieldList) {
 		}
 	}
 	m.fresh[section] = append(m.fresh[section], entry)
-	m.changes = append(m.changes, Change{Subject: kind + " " + name, Field: section, To: name})
+	m.changes = append(m.changes, Change{Subject: kind + " " + name, Field: "entry", To: name})
 	m.intents = append(m.intents, func(root map[string]any) error {
 		list, _ := root[section].([]any)
 		root[section] = append(list, plainValue(entry))

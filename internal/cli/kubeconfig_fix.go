@@ -261,6 +261,9 @@ func lineCounts(e *kubeconfig.Edit, verb string) string {
 
 func changeText(c kubeconfig.Change) string {
 	short := func(s string) string { return strings.TrimPrefix(s, "client.authentication.k8s.io/") }
+	if c.Field == "entry" {
+		return "added"
+	}
 	what := fmt.Sprintf("%s %s instead of %s", c.Field, short(c.To), short(c.From))
 	if c.From == "" {
 		what = fmt.Sprintf("%s %s added", c.Field, short(c.To))
