@@ -162,7 +162,11 @@ func (h *Host) ask(ctx context.Context, i int, t *Target, pod Pod) Outcome {
 	}
 	response, err := decodeResponse(out, p.APIVersion)
 	if err != nil {
-		return h.fail(o, t, fmt.Errorf("failed to get credential from external registry credential provider: %w", err))
+		var refused *responseError
+		if !errors.As(err, &refused) || !refused.decoded {
+			err = fmt.Errorf("failed to get credential from external registry credential provider: %w", err)
+		}
+		return h.fail(o, t, err)
 	}
 	return h.keep(i, o, t, response, acct)
 }
@@ -172,6 +176,7 @@ func (h *Host) ask(ctx context.Context, i int, t *Target, pod Pod) Outcome {
 type responseError struct {
 	kubelet string
 	why     error
+	decoded bool // it was decoded, and refused then
 }
 
 func (e *responseError) Error() string { return e.kubelet + " (" + e.why.Error() + ")" }
@@ -179,15 +184,16 @@ func (e *responseError) Error() string { return e.kubelet + " (" + e.why.Error()
 // decodeResponse decodes an answer as strictly as the kubelet does.
 func decodeResponse(data []byte, apiVersion string) (credapi.ProviderResponse, error) {
 	var meta struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
+		APIVersion   string `json:"apiVersion"`
+		Kind         string `json:"kind"`
+		CacheKeyType any    `json:"cacheKeyType"`
 	}
 	if err := json.Unmarshal(data, &meta); err != nil {
 		_, why := credapi.ParseProviderResponse(data)
 		if why == nil {
 			why = errors.New("not JSON")
 		}
-		return credapi.ProviderResponse{}, &responseError{"error reading GVK from response: couldn't get version/kind; json parse error: ...", why}
+		return credapi.ProviderResponse{}, &responseError{kubelet: "error reading GVK from response: couldn't get version/kind; json parse error: ...", why: why}
 	}
 	if meta.APIVersion != apiVersion {
 		return credapi.ProviderResponse{}, fmt.Errorf("apiVersion from credential plugin response did not match expected apiVersion:%s, actual apiVersion:%s", apiVersion, shown(meta.APIVersion))
@@ -195,12 +201,19 @@ func decodeResponse(data []byte, apiVersion string) (credapi.ProviderResponse, e
 	response, err := credapi.ParseProviderResponse(data)
 	var field *credapi.FieldError
 	switch {
-	case errors.As(err, &field) && field.Field == "cacheKeyType":
-		return response, &responseError{"credential provider plugin did not return a valid cacheKeyType", err}
+	case errors.As(err, &field) && field.Field == "cacheKeyType" && isText(meta.CacheKeyType):
+		value, _ := meta.CacheKeyType.(string)
+		return response, &responseError{"credential provider plugin did not return a valid cacheKeyType: " + shown(value), err, true}
 	case err != nil:
-		return response, &responseError{"error decoding credential provider plugin response from stdout", err}
+		return response, &responseError{kubelet: "error decoding credential provider plugin response from stdout", why: err}
 	}
 	return response, nil
+}
+
+// isText tells whether a JSON value decodes into a Go string.
+func isText(v any) bool {
+	_, ok := v.(string)
+	return ok || v == nil
 }
 
 // keep turns an answer into logins and keeps it as long as the kubelet would.

@@ -90,7 +90,7 @@ func TestRunFailures(t *testing.T) {
 		{"100 MB", "head -c 100000000 /dev/zero", "the plugin wrote more than 1024 KiB; a kubelet would go on reading until its memory is gone", ""},
 		{"other version", `echo '{"kind":"CredentialProviderResponse","apiVersion":"credentialprovider.kubelet.k8s.io/v1beta1"}'`,
 			"apiVersion from credential plugin response did not match expected apiVersion:credentialprovider.kubelet.k8s.io/v1, actual apiVersion:credentialprovider.kubelet.k8s.io/v1beta1", ""},
-		{"cacheKeyType", answer("image", oneLogin), `credential provider plugin did not return a valid cacheKeyType (cacheKeyType: is "image", want Image, Registry or Global)`, ""},
+		{"cacheKeyType", answer("image", oneLogin), `credential provider plugin did not return a valid cacheKeyType: image (cacheKeyType: is "image", want Image, Registry or Global)`, ""},
 		{"unknown field", answer("Image", `,"auth":{"reg.io":{"username":"u","pasword":"hunter2"}}`),
 			`error decoding credential provider plugin response from stdout (auth.reg.io.pasword: unknown field; did you mean "password"?)`, ""},
 		{"two answers", answer("Image", "") + "; " + answer("Image", ""), "error reading GVK from response: couldn't get version/kind; json parse error: ... (a second document after the first, want one)", ""},
