@@ -47,7 +47,7 @@ func (s *scan) chunks(ctx context.Context, st *stream, f io.Reader) (bool, error
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, err
 	}
-	if head = head[:n]; packing(head) != "" || isDocument(head) || bytes.IndexByte(head, '\n') < 0 {
+	if head = head[:n]; packing(head) != "" || isDocument(head) || isTable(head) || bytes.IndexByte(head, '\n') < 0 {
 		return false, nil
 	}
 	count := int((info.Size() + chunkSize - 1) / chunkSize)

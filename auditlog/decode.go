@@ -12,6 +12,15 @@ type decoder struct {
 	other int64
 	// strict takes the general walk for every event.
 	strict bool
+	// shapes that events were found in.
+	shapes Shape
+	// text is where strings are unescaped to; events point into it.
+	text []byte
+}
+
+// reset forgets the events that were handed on.
+func (d *decoder) reset() {
+	d.events, d.other, d.shapes, d.text = d.events[:0], 0, 0, d.text[:0]
 }
 
 // maxWraps bounds how many envelopes may be around an event.
@@ -32,17 +41,32 @@ func (d *decoder) document(b []byte, wraps int) (int, error) {
 
 // element decodes the element of a list of events at w.i.
 func (d *decoder) element(w *walker, wraps int) error {
-	if w.peek() != '{' {
-		d.other++
-		return w.skip()
+	switch w.peek() {
+	case '{':
+		return d.object(w, wraps)
+	case '[':
+		if wraps < maxWraps {
+			return w.array(func() error { return d.element(w, wraps+1) })
+		}
+	case '"':
+		s, err := w.value()
+		if err == nil && wraps < maxWraps {
+			err = d.packed("", s, wraps+1)
+		}
+		return err
 	}
-	return d.object(w, wraps)
+	d.other++
+	return w.skip()
 }
 
 // object decodes the object at w.i.
 func (d *decoder) object(w *walker, wraps int) error {
 	var ev Event
-	var kind, apiVersion, received, staged, items []byte
+	var row azure
+	var kind, apiVersion, received, staged []byte
+	var payload, labels, operation, timestamp, insertID, field []byte
+	var values []wrapped
+	control := false
 	err := w.object(func(key []byte) (err error) {
 		switch string(key) {
 		case "kind":
@@ -67,9 +91,42 @@ func (d *decoder) object(w *walker, wraps int) error {
 			staged, err = w.strOr()
 		case "annotations":
 			err = annotations(w, &ev)
-		case "items":
-			items, err = w.value()
+		case "messageType":
+			var s []byte
+			s, err = w.strOr()
+			control = string(s) == "CONTROL_MESSAGE"
+		case "protoPayload":
+			payload, err = w.value()
+		case "labels":
+			labels, err = w.value()
+		case "operation":
+			operation, err = w.value()
+		case "timestamp":
+			timestamp, err = w.strOr()
+		case "insertId":
+			insertID, err = w.strOr()
+		case "field":
+			field, err = w.strOr()
+		case "value":
+			if string(field) != "@message" {
+				return w.skip()
+			}
+			var v []byte
+			v, err = w.value()
+			values = append(values, wrapped{"@message", v})
+			d.shapes |= InsightsRows
 		default:
+			known, rerr := d.azureRow(w, key, &row)
+			if known || rerr != nil {
+				return rerr
+			}
+			if name := wrapKey(key); name != "" {
+				var v []byte
+				if v, err = w.value(); err == nil {
+					values = append(values, wrapped{name, v})
+				}
+				return err
+			}
 			err = w.skip()
 		}
 		return err
@@ -77,20 +134,23 @@ func (d *decoder) object(w *walker, wraps int) error {
 	if err != nil {
 		return err
 	}
-	if len(ev.AuditID) > 0 && len(ev.Stage) > 0 && isAudit(kind, apiVersion) {
+	switch {
+	case len(ev.AuditID) > 0 && len(ev.Stage) > 0 && isAudit(kind, apiVersion):
 		return d.add(ev, received, staged)
-	}
-	if len(items) > 0 && items[0] == '[' && wraps < maxWraps {
-		before := len(d.events)
-		list := walker{b: items}
-		err := list.array(func() error { return d.element(&list, wraps+1) })
-		if err == nil && len(d.events) == before && string(kind) == "EventList" {
-			d.other++
+	case control, len(field) > 0 && len(values) == 0:
+		return nil // a message of CloudWatch itself, another column of a query's result
+	case len(row.AuditID) > 0 && len(row.Stage) > 0:
+		return d.add(row.Event, row.received, row.staged)
+	case len(payload) > 0 && payload[0] == '{':
+		if ok, err := d.googleEntry(payload, labels, operation, timestamp, insertID); ok || err != nil {
+			return err
 		}
-		return err
 	}
-	d.other++
-	return nil
+	found, err := d.unwrap(values, wraps)
+	if !found && err == nil {
+		d.other++
+	}
+	return err
 }
 
 // isAudit tells an audit event from other objects. The items of an EventList

@@ -31,7 +31,7 @@ func (s *scan) lines(st *stream, d *decoder, text []byte, seq int) {
 }
 
 func (s *scan) piece(st *stream, d *decoder, text []byte, seq int) {
-	d.events, d.other = d.events[:0], 0
+	d.reset()
 	d.strict = s.strict
 	var got Stats
 	var bad badLine
@@ -106,6 +106,7 @@ func (s *scan) deliver(st *stream, d *decoder, got Stats) {
 	t.Corrupt += got.Corrupt
 	t.Long += got.Long
 	t.Skipped += got.Skipped
+	t.Shapes |= d.shapes
 	for i := range d.events {
 		at := d.events[i].Time
 		if t.First.IsZero() || at.Before(t.First) {
@@ -124,6 +125,12 @@ func (d *decoder) line(line []byte) error {
 		return nil
 	}
 	if line[0] != '{' && line[0] != '[' {
+		if isBase64(line) {
+			if d.base64(line, 1) {
+				return nil
+			}
+			return errSyntax
+		}
 		// Log collectors put a time and the like before the event.
 		i := bytes.IndexByte(line[:min(len(line), maxPrefix)], '{')
 		if i < 0 {
@@ -248,7 +255,7 @@ func (s *scan) splitter(st *stream, d *decoder, got *Stats) *splitter {
 		}
 		if len(d.events) > 0 {
 			s.deliver(st, d, Stats{})
-			d.events, d.other = d.events[:0], 0
+			d.reset()
 		}
 	})
 }

@@ -37,6 +37,8 @@ type Stats struct {
 	Events, Other, Truncated, Corrupt, Long int64
 	// Skipped counts lines that were not decoded because of Options.MarksOnly.
 	Skipped int64
+	// Shapes of what was decoded that leave something out.
+	Shapes Shape
 	// First and Last are the earliest and latest time of an event.
 	First, Last time.Time
 	// BadLine is the number of the first line that is cut or corrupt, and
@@ -238,6 +240,15 @@ func (s *scan) cut(ctx context.Context, st *stream, r io.Reader) error {
 		}
 		if first {
 			first = false
+			if isTable(b.buf[:b.n]) {
+				rest := io.Reader(bytes.NewReader(b.buf[:b.n]))
+				if readErr == nil {
+					rest = io.MultiReader(rest, r)
+				} else if !errors.Is(readErr, io.EOF) {
+					rest = io.MultiReader(rest, broken{readErr})
+				}
+				return s.table(st, rest)
+			}
 			if isDocument(b.buf[:b.n]) {
 				err := s.documents(st, b, r, readErr)
 				return err
@@ -268,6 +279,11 @@ func (s *scan) cut(ctx context.Context, st *stream, r io.Reader) error {
 	}
 	return readErr
 }
+
+// broken is a reader that fails.
+type broken struct{ err error }
+
+func (r broken) Read([]byte) (int, error) { return 0, r.err }
 
 func (s *scan) block(st *stream) *block {
 	b := s.pool.Get().(*block)

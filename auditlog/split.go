@@ -34,7 +34,7 @@ type splitter struct {
 // document.
 func isListKey(key []byte) bool {
 	switch string(key) {
-	case "items", "logEvents", "records", "Records", "events":
+	case "items", "logEvents", "records", "Records", "events", "results":
 		return true
 	}
 	return false
@@ -144,7 +144,7 @@ func (s *splitter) push(c byte) {
 	case s.record == 0 && s.depth == 1 && c == '[' && isListKey(s.key):
 		s.record, s.over, s.buf = -1, false, s.buf[:0] // the envelope itself is no event
 		s.list = 2
-	case s.record < 0 && s.depth == s.list && c == '{':
+	case s.record < 0 && s.depth == s.list && (c == '{' || s.list > 0):
 		s.record, s.over, s.buf = s.depth, false, s.buf[:0]
 	}
 	if s.depth < len(s.open) {

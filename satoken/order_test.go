@@ -78,7 +78,7 @@ func TestOrderAndShape(t *testing.T) {
 // wrap writes events in one of the shapes that logs have.
 func wrap(t *rapid.T, events []string) []byte {
 	var b bytes.Buffer
-	switch rapid.SampledFrom([]string{"lines", "list", "pretty list", "array", "prefixed"}).Draw(t, "shape") {
+	switch rapid.SampledFrom([]string{"lines", "list", "pretty list", "array", "prefixed", "subscription", "fluent bit", "log_s", "table"}).Draw(t, "shape") {
 	case "lines":
 		b.WriteString(strings.Join(events, "\n"))
 	case "list":
@@ -90,6 +90,28 @@ func wrap(t *rapid.T, events []string) []byte {
 		}
 	case "array":
 		b.WriteString("[" + strings.Join(events, ",\n") + "]")
+	case "subscription":
+		b.WriteString(`{"messageType":"DATA_MESSAGE","logGroup":"g","logEvents":[`)
+		for i, e := range events {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			fmt.Fprintf(&b, `{"id":"1","message":%s}`, quoted(e))
+		}
+		b.WriteString("]}")
+	case "fluent bit":
+		for _, e := range events {
+			fmt.Fprintf(&b, `{"date":1.5,"log":%s,"stream":"stdout"}`+"\n", quoted(e+"\n"))
+		}
+	case "log_s":
+		for _, e := range events {
+			fmt.Fprintf(&b, `{"Category":"kube-audit","log_s":%s}`+"\n", quoted(e))
+		}
+	case "table":
+		b.WriteString("@timestamp,@message\n")
+		for _, e := range events {
+			fmt.Fprintf(&b, "1,\"%s\"\n", strings.ReplaceAll(e, `"`, `""`))
+		}
 	case "prefixed":
 		for _, e := range events {
 			b.WriteString("2026-11-22T04:11:42.000Z " + e + "\r\n")
@@ -103,4 +125,12 @@ func wrap(t *rapid.T, events []string) []byte {
 	w.Write(b.Bytes())
 	w.Close()
 	return z.Bytes()
+}
+
+func quoted(s string) string {
+	data, err := json.Marshal(s)
+	if err != nil {
+		panic(err)
+	}
+	return string(data)
 }

@@ -25,6 +25,7 @@ type tokenOptions struct {
 	since   string
 	all     bool
 	marks   bool
+	strict  bool
 	// done, if set, counts the bytes that were read, for a progress bar.
 	done *atomic.Int64
 }
@@ -56,8 +57,11 @@ func (a *app) tokensScanCommand() *cobra.Command {
 the API server will refuse them, who uses them, and what mends that.
 
 SOURCE is a file, a directory (read with all below it) or '-' for stdin. What it
-holds is recognised by itself: plain text, gzip, zstd or bzip2; an event a line
-or an EventList; cut and corrupt lines are counted, not fatal.`,
+holds is recognised by itself: plain text, gzip, zstd or bzip2; an event a line,
+an EventList, or what log services make of them (CloudWatch records, exports and
+query results, AKSAudit rows and log_s, GKE entries, Fluent Bit, Vector and
+others that keep the event as a string). Cut and corrupt lines are counted, not
+fatal.`,
 		Example: `  kubecred tokens scan /var/log/kubernetes/audit/
   zcat audit-*.gz | kubecred tokens scan --profile upstream -
   kubecred tokens scan --profile eks --since 24h -o json audit.log`,
@@ -97,6 +101,7 @@ or an EventList; cut and corrupt lines are counted, not fatal.`,
 	o.register(cmd.Flags())
 	cmd.Flags().BoolVar(&o.all, "all", false, "report every token that was seen, not only stale ones and their pods' and accounts' fresh ones")
 	cmd.Flags().BoolVar(&o.marks, "marks", false, "look at stale-token marks and 401s only, at full speed: nothing is known of fresh tokens then")
+	cmd.Flags().BoolVar(&o.strict, "strict", false, "decode every byte of every event, slowly: a check of the fast way, which comes to the same")
 	return cmd
 }
 
@@ -160,7 +165,7 @@ func (a *app) scanTokens(ctx context.Context, names []string, o tokenOptions) (t
 		}
 	}
 	t := satoken.NewTally(tally)
-	stats, err := auditlog.Scan(ctx, sources, auditlog.Options{Done: o.done, MarksOnly: o.marks}, t.Add)
+	stats, err := auditlog.Scan(ctx, sources, auditlog.Options{Done: o.done, MarksOnly: o.marks, Strict: o.strict}, t.Add)
 	if err != nil {
 		return tokenScan{}, err
 	}

@@ -72,6 +72,7 @@ func (s tokenScan) findings() []finding.Finding {
 	}
 	out = append(out, s.refuted()...)
 	out = append(out, s.unexplained()...)
+	out = append(out, s.caveats()...)
 	return append(out, s.sourceFindings()...)
 }
 
@@ -382,4 +383,33 @@ func sourceSummary(st auditlog.Stats) string {
 		s += ", " + st.First.Format("2006-01-02 15:04") + " to " + st.Last.Format("2006-01-02 15:04 UTC")
 	}
 	return s
+}
+
+// caveats says what can't be known from logs of the shapes that were read.
+func (s tokenScan) caveats() []finding.Finding {
+	var all auditlog.Shape
+	for _, st := range s.stats {
+		all |= st.Shapes
+	}
+	var out []finding.Finding
+	for _, c := range []struct {
+		shape            auditlog.Shape
+		subject, message string
+	}{
+		{auditlog.GKEEntries, "GKE log entries", "they name neither pods nor credential ids: tokens of one account are told apart by their age alone"},
+		{auditlog.AKSAdmin, "kube-audit-admin", "this category leaves out get and list: a client that only reads is not in it; kube-audit has all"},
+		{auditlog.CloudWatch, "CloudWatch records", "entries are cut at 256 KB, and what is cut loses its mark at the end"},
+		{auditlog.InsightsRows, "query results", "a query ends at its limit (10,000 rows at most): what lies beyond is not in them"},
+	} {
+		if all&c.shape != 0 {
+			f := finding.New("KC319", c.subject, c.message)
+			f.Fix = finding.Fix{Summary: "nothing to mend; for the whole picture give the log in another shape"}
+			out = append(out, f)
+		}
+	}
+	if s.judged.DroppedClients > 0 {
+		f := finding.New("KC319", "refused clients", fmt.Sprintf("%s of further clients were answered 401 and are not kept apart", plural(s.judged.DroppedClients, "request", "requests")))
+		out = append(out, f)
+	}
+	return out
 }

@@ -29,6 +29,9 @@ func (a *app) writeTokens(s tokenScan, r finding.Report) error {
 	for _, src := range s.sources() {
 		fmt.Fprintf(&b, "%s: %s\n", report.Clean(src.Name), src.Summary)
 	}
+	if s.marks {
+		fmt.Fprintln(&b, "marks and 401s only: a token that was replaced looks stale or dead here")
+	}
 	if n := s.judged.Before; n > 0 {
 		fmt.Fprintf(&b, "%s before --since %s left out\n", plural(n, "event", "events"), was(n))
 	}
@@ -49,7 +52,7 @@ func (a *app) writeTokens(s tokenScan, r finding.Report) error {
 		s.writeGroup(&b, g)
 	}
 	s.writeRejected(&b)
-	for _, f := range append(s.refuted(), s.sourceFindings()...) {
+	for _, f := range slices.Concat(s.refuted(), s.caveats(), s.sourceFindings()) {
 		fmt.Fprintf(&b, "\n%s  %s: %s\n", f.Code, report.Clean(f.Subject), report.Clean(f.Message))
 		for _, d := range f.Details {
 			fmt.Fprintf(&b, "  %s\n", report.Clean(d))
