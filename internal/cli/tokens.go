@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubecred/kubecred/auditlog"
 	"github.com/kubecred/kubecred/auditlog/cloudwatch"
+	"github.com/kubecred/kubecred/auditlog/loki"
 	"github.com/kubecred/kubecred/finding"
 	"github.com/kubecred/kubecred/internal/report"
 	"github.com/kubecred/kubecred/satoken"
@@ -61,10 +62,17 @@ holds is recognised by itself: plain text, gzip, zstd or bzip2; an event a line,
 an EventList, or what log services make of them (CloudWatch records, exports and
 query results, AKSAudit rows and log_s, GKE entries, Fluent Bit, Vector and
 others that keep the event as a string). Cut and corrupt lines are counted, not
-fatal.`,
+fatal.
+
+SOURCE may also be an engine that holds the log and filters it itself, asked for
+the last hour or for --since:
+  cloudwatch://REGION/CLUSTER                         the control plane log of EKS
+  loki+https://HOST/?query={job="kube-audit"}         Loki, by the log's selector;
+      LOKI_USERNAME and LOKI_PASSWORD or LOKI_BEARER_TOKEN, and LOKI_ORG_ID are sent`,
 		Example: `  kubecred tokens scan /var/log/kubernetes/audit/
   zcat audit-*.gz | kubecred tokens scan --profile upstream -
-  kubecred tokens scan --profile eks --since 24h -o json audit.log`,
+  kubecred tokens scan --profile eks --since 24h -o json audit.log
+  kubecred tokens scan -o ics cloudwatch://eu-west-1/prod > deaths.ics`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := out.check(report.Names()); err != nil {
@@ -88,6 +96,8 @@ fatal.`,
 				err = a.writeTokens(s, r)
 			case "json":
 				err = writeTokenReport(a.Stdout, s)
+			case "csv":
+				err = writeTokenTable(a.Stdout, s)
 			default:
 				return a.show(&out, r)
 			}
@@ -155,6 +165,13 @@ func (a *app) scanTokens(ctx context.Context, names []string, o tokenOptions) (t
 			sources = append(sources, auditlog.Reader("stdin", a.Stdin))
 		case strings.HasPrefix(name, cloudwatch.Scheme):
 			engine, err := a.cloudWatch(ctx, name, o, judge.Now)
+			if err != nil {
+				return tokenScan{}, err
+			}
+			engines++
+			sources = append(sources, engine)
+		case loki.IsLocation(name):
+			engine, err := a.lokiSource(name, o, judge.Now)
 			if err != nil {
 				return tokenScan{}, err
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubecred/kubecred/auditlog"
 	"github.com/kubecred/kubecred/auditlog/cloudwatch"
+	"github.com/kubecred/kubecred/auditlog/loki"
 	"github.com/kubecred/kubecred/satoken"
 )
 
@@ -21,17 +22,40 @@ func (a *app) cloudWatch(ctx context.Context, name string, o tokenOptions, now t
 	if err != nil {
 		return nil, err
 	}
+	from, to, err := o.window(now)
+	if err != nil {
+		return nil, err
+	}
+	return cloudwatch.New(ctx, at, cloudwatch.Options{
+		From: from, To: to, MarksOnly: o.marks,
+		Progress: func(line string) { fmt.Fprintln(a.Stderr, line) },
+	})
+}
+
+// lokiSource makes the source loki+https://HOST/?query=LOGQL. What Loki asks for is
+// taken from the variables that its own logcli reads.
+func (a *app) lokiSource(name string, o tokenOptions, now time.Time) (auditlog.Source, error) {
+	from, to, err := o.window(now)
+	if err != nil {
+		return nil, err
+	}
+	return loki.New(name, loki.Options{
+		From: from, To: to, MarksOnly: o.marks,
+		User: a.Getenv("LOKI_USERNAME"), Password: a.Getenv("LOKI_PASSWORD"),
+		Token: a.Getenv("LOKI_BEARER_TOKEN"), OrgID: a.Getenv("LOKI_ORG_ID"),
+	})
+}
+
+// window is the time that an engine is asked for.
+func (o tokenOptions) window(now time.Time) (from, to time.Time, err error) {
 	window := engineWindow
 	if o.since != "" {
 		if window, err = satoken.ParseDuration(o.since); err != nil {
-			return nil, fmt.Errorf("--since: %w", err)
+			return from, to, fmt.Errorf("--since: %w", err)
 		}
 	}
-	to := now.Add(satoken.CacheLag + time.Second)
-	return cloudwatch.New(ctx, at, cloudwatch.Options{
-		From: to.Add(-window), To: to, MarksOnly: o.marks,
-		Progress: func(line string) { fmt.Fprintln(a.Stderr, line) },
-	})
+	to = now.Add(satoken.CacheLag + time.Second)
+	return to.Add(-window), to, nil
 }
 
 // answered tells whether an engine answered, if only with nothing: then there is

@@ -33,6 +33,7 @@ var rooms = map[string]room{
 	"internal/restart":                 {own: []string{"internal/cluster"}},
 	"auditlog/cloudwatch":              {own: []string{"auditlog"}, others: []string{"github.com/aws"}},
 	"auditlog/cloudwatch/insightsfake": {},
+	"auditlog/loki":                    {own: []string{"auditlog"}},
 	"internal/report":                  {own: []string{"finding"}},
 	"internal/cli":                     {own: []string{"*"}, others: []string{"*"}},
 	"cmd/kubecred":                     {own: []string{"internal/cli"}},

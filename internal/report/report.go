@@ -42,6 +42,9 @@ var formats = []format{
 	{"html", func(w io.Writer, _ Options) finding.Handler { return html{w} }},
 	{"sarif", func(w io.Writer, _ Options) finding.Handler { return sarif{w} }},
 	{"junit", func(w io.Writer, o Options) finding.Handler { return junit{w, o} }},
+	{"ics", func(w io.Writer, _ Options) finding.Handler { return ics{w} }},
+	{"csv", func(w io.Writer, _ Options) finding.Handler { return table{w} }},
+	{"prom", func(w io.Writer, _ Options) finding.Handler { return prom{w} }},
 }
 
 // Names lists the formats.
