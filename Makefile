@@ -50,7 +50,8 @@ e2e-deps: ## install what `make e2e` needs for its node (Debian packages, as roo
 NOSKIPS = $(if $(filter true,$(CI)),-no-skips)
 .PHONY: e2e
 e2e: ## end-to-end tests on a real control plane and node; docs/lab.md
-	@cd conformance && export CGO_ENABLED=0 && $(GO) vet ./... && $(GO) build -o bin/counted ./cmd/counted && \
+	@cd conformance && export CGO_ENABLED=0 && $(GO) vet ./... && $(GO) build -o bin/ ./cmd/counted ./cmd/lab && \
+	  bin/lab build && \
 	  bin/counted $(NOSKIPS) -count=1 -timeout 40m $(FLAGS) ./...
 
 .PHONY: lab

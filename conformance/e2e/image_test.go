@@ -20,7 +20,7 @@ func TestNeverMatchingPattern(t *testing.T) {
 	registry := must[*lab.Registry](t)(shared.Registry(ctx, lab.Basic))
 	must[string](t)(registry.Push(ctx, "team/app:1"))
 	const image = "registry.example.com/team/app:1"
-	p := newProvider(t, registry)
+	p := must[*lab.Provider](t)(shared.Provider(ctx, registry))
 	for _, tt := range []struct {
 		name, pattern string
 		code          string // of the finding that lint has
@@ -31,8 +31,8 @@ func TestNeverMatchingPattern(t *testing.T) {
 		{"mended", "registry.example.com/team/", "", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			config := p.config(t, nil, tt.pattern)
-			lint := kubecred(t, "image", "lint", "--config", config, "--bin-dir", p.binDir)
+			config := must[string](t)(p.Config(nil, tt.pattern))
+			lint := kubecred(t, "image", "lint", "--config", config, "--bin-dir", p.BinDir)
 			if tt.code == "" {
 				wantStatus(t, lint, 0)
 			} else {
@@ -52,16 +52,16 @@ func TestNeverMatchingPattern(t *testing.T) {
 			}
 
 			node := must[*lab.Node](t)(shared.Node(ctx, lab.NodeOptions{
-				ImageConfig: config, BinDir: p.binDir, Registries: map[string]*lab.Registry{"registry.example.com": registry},
+				ImageConfig: config, BinDir: p.BinDir, Registries: map[string]*lab.Registry{"registry.example.com": registry},
 			}))
 			defer node.Stop()
-			before := len(p.asked(t))
+			before := len(asked(t, p))
 			pull := must[lab.PullResult](t)(node.PullImage(ctx, lab.Pull{Image: image}))
 			if pull.Pulled != tt.matches {
 				t.Errorf("the node: %+v, want pulled: %v", pull, tt.matches)
 			}
-			if asked := len(p.asked(t)) > before; asked != tt.matches {
-				t.Errorf("the plugin was asked: %v, want %v", asked, tt.matches)
+			if got := len(asked(t, p)) > before; got != tt.matches {
+				t.Errorf("the plugin was asked: %v, want %v", got, tt.matches)
 			}
 			if !tt.matches {
 				wantText(t, pull.Message, "401 Unauthorized")

@@ -3,10 +3,14 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubecred/kubecred/conformance/lab"
 )
@@ -128,6 +132,53 @@ func TestIncidents(t *testing.T) {
 		}
 	}
 	if t.Failed() {
-		t.Log(fmt.Sprintf("%+v", report))
+		t.Logf("%+v", report)
+	}
+	doctor(t, ctx)
+}
+
+// doctor wants every planted incident found, in one run of kubecred doctor.
+func doctor(t *testing.T, ctx context.Context) {
+	t.Helper()
+	old := must[string](t)(shared.OldKubeconfig(ctx, "prod-2021"))
+	args := []string{"doctor", "-o", "json", "--kubeconfig", old, "--audit-log", shared.AuditLog}
+	want := map[string]string{ // subject to code
+		"user prod-2021": "KC101", "kube-system/kube2iam": "KC301", "secrets/kubernetes-external-secrets": "KC301",
+		"logging/fluentd": "KC303", "apps/nightly-cron": "KC302",
+	}
+	if err := lab.NodeSupport(); err != nil {
+		fmt.Printf("%s: without the image: %v\n", t.Name(), err)
+	} else {
+		image := must[*lab.ImageIncident](t)(shared.PlantImage(ctx))
+		defer image.Node.Stop()
+		waitFor(t, ctx, "the pod waits for its image", func() bool {
+			pod, err := shared.Admin.CoreV1().Pods(image.Namespace).Get(ctx, image.Pod, metav1.GetOptions{})
+			return err == nil && len(pod.Status.ContainerStatuses) > 0 && pod.Status.ContainerStatuses[0].State.Waiting != nil &&
+				strings.Contains(pod.Status.ContainerStatuses[0].State.Waiting.Reason, "Image")
+		})
+		args = append(args, "--image-config", image.Config, "--bin-dir", image.BinDir)
+		want["provider lab-provider"] = "KC220"
+	}
+	out := kubecred(t, args...)
+	wantStatus(t, out, 1)
+	var report struct {
+		Findings []struct{ Code, Subject string }
+	}
+	if err := json.Unmarshal([]byte(out.Stdout), &report); err != nil {
+		t.Fatalf("%v:\n%s", err, out)
+	}
+	for subject, code := range want {
+		found := false
+		for _, f := range report.Findings {
+			found = found || f.Code == code && strings.HasPrefix(f.Subject, subject)
+		}
+		if !found {
+			t.Errorf("doctor has no %s for %s:\n%+v", code, subject, report.Findings)
+		}
+	}
+	for _, f := range report.Findings {
+		if strings.Contains(f.Subject, "prometheus") {
+			t.Errorf("doctor finds fault with a program that reads its token again: %+v", f)
+		}
 	}
 }

@@ -22,7 +22,7 @@ const v1alpha1Message = `exec plugin: invalid apiVersion "client.authentication.
 func TestOldKubeconfig(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, 2*time.Minute)
-	config := must[string](t)(shared.OldKubeconfig(ctx))
+	config := must[string](t)(shared.OldKubeconfig(ctx, "old-user"))
 
 	out := must[lab.Output](t)(shared.RunKubectl(ctx, config, "get", "namespaces"))
 	wantStatus(t, out, 1)

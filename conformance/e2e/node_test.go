@@ -5,8 +5,6 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,66 +20,10 @@ func needNode(t *testing.T) {
 	}
 }
 
-// provider is an image credential provider made of the lab's issuer: a plugin
-// in a folder of its own, with the credentials of one registry.
-type provider struct {
-	binDir, calls string
-	env           []map[string]string
-}
-
-func newProvider(t *testing.T, registry *lab.Registry) provider {
+// asked returns what a plugin was asked.
+func asked(t *testing.T, p *lab.Provider) []string {
 	t.Helper()
-	issuer := must[string](t)(shared.Issuer(t.Context()))
-	dir := t.TempDir()
-	credentials, calls := filepath.Join(dir, "credentials"), filepath.Join(dir, "calls")
-	if err := os.WriteFile(credentials, []byte(registry.Username+":"+registry.Password), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	binDir := filepath.Join(dir, "bin")
-	if err := os.Mkdir(binDir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(issuer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(binDir, "lab-provider"), data, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return provider{binDir: binDir, calls: calls, env: []map[string]string{
-		{"name": "LAB_CREDENTIALS_FILE", "value": credentials},
-		{"name": "LAB_CALLS", "value": calls},
-	}}
-}
-
-// config writes a CredentialProviderConfig with these patterns and returns its
-// path.
-func (p provider) config(t *testing.T, more map[string]any, patterns ...string) string {
-	t.Helper()
-	entry := map[string]any{
-		"name": "lab-provider", "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
-		"matchImages": patterns, "defaultCacheDuration": "10m", "env": p.env,
-	}
-	for k, v := range more {
-		entry[k] = v
-	}
-	data, err := json.MarshalIndent(map[string]any{
-		"apiVersion": "kubelet.config.k8s.io/v1", "kind": "CredentialProviderConfig", "providers": []any{entry},
-	}, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return file(t, "credential-provider-config.yaml", string(data))
-}
-
-// asked returns what the plugin was asked, one request a line.
-func (p provider) asked(t *testing.T) []string {
-	t.Helper()
-	data, err := os.ReadFile(p.calls)
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
-	}
-	return strings.Split(strings.TrimSpace(string(data)), "\n")[:strings.Count(string(data), "\n")]
+	return must[[]string](t)(p.Asked())
 }
 
 // TestPull pulls a private image from a registry of either kind with a
@@ -94,9 +36,9 @@ func TestPull(t *testing.T) {
 			ctx := within(t, 2*time.Minute)
 			registry := must[*lab.Registry](t)(shared.Registry(ctx, auth))
 			image := must[string](t)(registry.Push(ctx, "team/app:1"))
-			p := newProvider(t, registry)
+			p := must[*lab.Provider](t)(shared.Provider(ctx, registry))
 			node := must[*lab.Node](t)(shared.Node(ctx, lab.NodeOptions{
-				ImageConfig: p.config(t, nil, registry.Host+"/team", "registry.example"), BinDir: p.binDir,
+				ImageConfig: must[string](t)(p.Config(nil, registry.Host+"/team", "registry.example")), BinDir: p.BinDir,
 				Registries: map[string]*lab.Registry{"registry.example": registry, "other.example": registry},
 			}))
 			defer node.Stop()
@@ -110,8 +52,8 @@ func TestPull(t *testing.T) {
 				}
 				t.Logf("%s: %+v", image, got)
 			}
-			if asked := p.asked(t); len(asked) != 2 {
-				t.Errorf("the plugin was asked %d times, want 2: %s", len(asked), asked)
+			if got := asked(t, p); len(got) != 2 {
+				t.Errorf("the plugin was asked %d times, want 2: %s", len(got), got)
 			}
 		})
 	}
@@ -126,25 +68,25 @@ func TestServiceAccountPull(t *testing.T) {
 	ns := must[string](t)(shared.Namespace(ctx, t.Name()))
 	registry := must[*lab.Registry](t)(shared.Registry(ctx, lab.Basic))
 	image := must[string](t)(registry.Push(ctx, "team/app:1"))
-	p := newProvider(t, registry)
+	p := must[*lab.Provider](t)(shared.Provider(ctx, registry))
 	node := must[*lab.Node](t)(shared.Node(ctx, lab.NodeOptions{
 		Joined: true, Audiences: []string{"registry.lab"},
-		ImageConfig: p.config(t, map[string]any{"tokenAttributes": map[string]any{
+		ImageConfig: must[string](t)(p.Config(map[string]any{"tokenAttributes": map[string]any{
 			"serviceAccountTokenAudience": "registry.lab", "requireServiceAccount": true, "cacheType": "ServiceAccount",
-		}}, registry.Host),
-		BinDir: p.binDir,
+		}}, registry.Host)),
+		BinDir: p.BinDir,
 	}))
 	defer node.Stop()
 	got := must[lab.PullResult](t)(node.PullImage(ctx, lab.Pull{Image: image, Namespace: ns, Account: "puller"}))
 	if !got.Pulled {
 		t.Fatalf("not pulled: %+v", got)
 	}
-	asked := p.asked(t)
-	if len(asked) != 1 {
-		t.Fatalf("the plugin was asked %d times: %s", len(asked), asked)
+	requests := asked(t, p)
+	if len(requests) != 1 {
+		t.Fatalf("the plugin was asked %d times: %s", len(requests), requests)
 	}
 	var request struct{ ServiceAccountToken string }
-	if err := json.Unmarshal([]byte(asked[0]), &request); err != nil {
+	if err := json.Unmarshal([]byte(requests[0]), &request); err != nil {
 		t.Fatal(err)
 	}
 	claims := fmt.Sprint(claimsOf(t, request.ServiceAccountToken))

@@ -80,8 +80,8 @@ func (l *Lab) plantOwners(ctx context.Context) error {
 }
 
 // OldKubeconfig writes a kubeconfig whose exec block asks for v1alpha1, around
-// the lab's issuer, which would answer v1 and v1beta1.
-func (l *Lab) OldKubeconfig(ctx context.Context) (string, error) {
+// the lab's issuer, which would answer v1 and v1beta1. Its user has that name.
+func (l *Lab) OldKubeconfig(ctx context.Context, name string) (string, error) {
 	issuer, err := l.Issuer(ctx)
 	if err != nil {
 		return "", err
@@ -90,8 +90,61 @@ func (l *Lab) OldKubeconfig(ctx context.Context) (string, error) {
 	if err := os.WriteFile(token, []byte(l.StaticToken), 0o600); err != nil {
 		return "", fmt.Errorf("lab: %w", err)
 	}
-	return l.Kubeconfig("old-"+newUUID()[:8], &clientcmdapi.AuthInfo{Exec: &clientcmdapi.ExecConfig{
+	return l.Kubeconfig(name, &clientcmdapi.AuthInfo{Exec: &clientcmdapi.ExecConfig{
 		APIVersion: "client.authentication.k8s.io/v1alpha1", Command: issuer,
 		Env: []clientcmdapi.ExecEnvVar{{Name: "LAB_TOKEN_FILE", Value: token}},
 	}})
+}
+
+// ImageIncident is a private image that a node cannot pull, though its config is
+// valid and its provider knows the password: the pattern matches no image.
+type ImageIncident struct {
+	Image, Pattern string
+	// Config and BinDir are what the node's kubelet was given.
+	Config, BinDir string
+	Node           *Node
+	// Namespace and Pod name the pod that waits for the image.
+	Namespace, Pod string
+}
+
+// PlantImage starts a registry and a node that has joined, with a pod that
+// never gets its image.
+func (l *Lab) PlantImage(ctx context.Context) (*ImageIncident, error) {
+	i := &ImageIncident{
+		Image: "registry.example.com/team/app:1", Pattern: "registry.example.com/team/*",
+		Namespace: "apps", Pod: "web-6f7c9d5b8-k2x4p",
+	}
+	registry, err := l.Registry(ctx, Basic)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := registry.Push(ctx, "team/app:1"); err != nil {
+		return nil, err
+	}
+	provider, err := l.Provider(ctx, registry)
+	if err != nil {
+		return nil, err
+	}
+	i.BinDir = provider.BinDir
+	if i.Config, err = provider.Config(nil, i.Pattern); err != nil {
+		return nil, err
+	}
+	i.Node, err = l.Node(ctx, NodeOptions{
+		Joined: true, ImageConfig: i.Config, BinDir: i.BinDir,
+		Registries: map[string]*Registry{"registry.example.com": registry},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := l.account(ctx, i.Namespace, "web"); err != nil {
+		return nil, err
+	}
+	_, err = l.Admin.CoreV1().Pods(i.Namespace).Create(ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: i.Pod, Labels: map[string]string{"app": "web"}},
+		Spec: corev1.PodSpec{
+			NodeName: i.Node.Name, HostNetwork: true, ServiceAccountName: "web",
+			Containers: []corev1.Container{{Name: "main", Image: i.Image}},
+		},
+	}, metav1.CreateOptions{})
+	return i, err
 }

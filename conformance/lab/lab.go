@@ -72,10 +72,8 @@ type Lab struct {
 	signer   *signer
 	etcdURL  string
 	apiPort  int
-	building sync.Mutex     // held while a program is looked for or built
-	programs map[string]any // what was found or built
-
 	mu       sync.Mutex
+	made     map[string]*made // see once
 	running  []stopper
 	keepLogs bool
 	closed   bool
@@ -88,12 +86,14 @@ type stopper interface{ stop() error }
 // missing first, which takes minutes the first time on a machine. The context
 // bounds the start, not the lab's life: end that with Close.
 func Start(ctx context.Context, opts Options) (*Lab, error) {
-	l := &Lab{opts: opts, log: opts.Log, programs: map[string]any{}}
+	l := &Lab{opts: opts, log: opts.Log, made: map[string]*made{}}
 	if l.log == nil {
 		l.log = io.Discard
 	}
 	if err := l.start(ctx); err != nil {
-		l.KeepLogs()
+		if ctx.Err() == nil {
+			l.KeepLogs()
+		}
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil

@@ -17,6 +17,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -84,16 +85,28 @@ func (l *Lab) Program(ctx context.Context, name string) (string, error) {
 // once makes a thing once for the lab, however many tests ask at the same time.
 // A failure is not remembered.
 func once[T any](l *Lab, name string, make func() (T, error)) (T, error) {
-	l.building.Lock()
-	defer l.building.Unlock()
-	if made, ok := l.programs[name]; ok {
-		return made.(T), nil
+	l.mu.Lock()
+	m, ok := l.made[name]
+	if !ok {
+		m = &made{}
+		l.made[name] = m
 	}
-	made, err := make()
+	l.mu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.value != nil {
+		return m.value.(T), nil
+	}
+	v, err := make()
 	if err == nil {
-		l.programs[name] = made
+		m.value = v
 	}
-	return made, err
+	return v, err
+}
+
+type made struct {
+	mu    sync.Mutex
+	value any
 }
 
 // build is one program on its way into the cache.

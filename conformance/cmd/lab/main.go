@@ -3,6 +3,7 @@
 // Lab runs a real Kubernetes control plane on this machine for people who want
 // to see what happens to a credential.
 //
+//	lab build             build the programs that it runs, once
 //	lab up [-port N]      start one and keep it until Ctrl-C
 //	lab status            say which labs run on this machine, and what dead ones left
 //	lab down [ID]         stop them, or that one
@@ -10,7 +11,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -21,11 +21,12 @@ import (
 	"github.com/kubecred/kubecred/conformance/lab"
 )
 
-const usage = `usage: lab up [-port N] | status | down [ID]
+const usage = `usage: lab up [-port N] | status | down [ID] | build
 
   up       start a control plane and keep it until Ctrl-C
   status   list the labs of this machine, and what killed ones left behind
   down     stop every lab, or the one with this ID
+  build    build every program that a lab may run, which up does when it has to
 `
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -45,37 +46,27 @@ func run(args []string) int {
 		err = status(os.Stdout)
 	case "down":
 		err = down(ctx, args[1:])
+	case "build":
+		err = build(ctx)
 	case "help", "-h", "--help":
 		fmt.Print(usage)
 	default:
 		fmt.Fprintf(os.Stderr, "lab: unknown command %q\n%s", args[0], usage)
 		return 2
 	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return 0
 }
 
-func up(ctx context.Context, args []string) (err error) {
-	flags := flag.NewFlagSet("lab up", flag.ContinueOnError)
-	port := flags.Int("port", 0, "port of the API server; 0 takes a free one")
-	if err := flags.Parse(args); err != nil {
-		return fmt.Errorf("lab: %w", err)
-	}
-	l, err := lab.Start(ctx, lab.Options{Log: os.Stderr, Port: *port})
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if closing := l.Close(); err == nil {
-			err = closing
+func build(ctx context.Context) error {
+	for _, name := range lab.Programs() {
+		if _, err := lab.Program(ctx, name, os.Stderr); err != nil {
+			return err
 		}
-	}()
-	fmt.Printf("\nexport KUBECONFIG=%s\naudit log: %s\n\nCtrl-C ends it.\n", l.AdminKubeconfig, l.AuditLog)
-	<-ctx.Done()
-	fmt.Fprintln(os.Stderr, "\nlab: stopping")
+	}
 	return nil
 }
 
