@@ -12,28 +12,40 @@ import (
 	"time"
 )
 
-// cgroupName begins the names of the control groups below which the containers
-// of a lab's nodes run.
-func cgroupName(id string) string { return "kubecred-lab-" + id }
+// taskDir is where containerd keeps a folder for each running container, below
+// a node's directory, named by the container.
+const taskDir = "state/io.containerd.runtime.v2.task/k8s.io"
 
-// removeCgroups removes control groups whose names begin with name, and all below
-// them, in every hierarchy. Their processes are gone, or about to go.
-func removeCgroups(name string) error {
-	var err error
-	for range 50 {
-		if err = tryRemoveCgroups(name); err == nil {
-			return nil
-		}
-		time.Sleep(100 * time.Millisecond)
+// removeCgroups removes the control groups of a node's containers, which a node
+// that was killed leaves behind: /k8s.io/CONTAINER in every hierarchy (without
+// QoS groups the kubelet gives its runtime no other parent). Their processes are
+// gone, or about to go. The parent goes where no other node is using it.
+func removeCgroups(nodeDir string) error {
+	tasks, err := os.ReadDir(filepath.Join(nodeDir, taskDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	var errs []error
+	for _, pattern := range []string{"/sys/fs/cgroup/*/k8s.io", "/sys/fs/cgroup/k8s.io"} {
+		parents, _ := filepath.Glob(pattern)
+		for _, parent := range parents {
+			for _, task := range tasks {
+				errs = append(errs, removeCgroup(filepath.Join(parent, task.Name())))
+			}
+			_ = os.Remove(parent) // fails where it has children
+		}
+	}
+	return errors.Join(errs...)
 }
 
-func tryRemoveCgroups(name string) error {
-	v1, _ := filepath.Glob("/sys/fs/cgroup/*/" + name + "*")
-	v2, _ := filepath.Glob("/sys/fs/cgroup/" + name + "*")
-	var errs []error
-	for _, root := range append(v1, v2...) {
+// removeCgroup removes a control group and those below it, as soon as the
+// kernel has taken their last process out.
+func removeCgroup(root string) error {
+	var err error
+	for range 50 {
 		var dirs []string
 		_ = filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 			if err == nil && d.IsDir() {
@@ -41,11 +53,16 @@ func tryRemoveCgroups(name string) error {
 			}
 			return nil
 		})
+		err = nil
 		for _, dir := range slices.Backward(dirs) {
-			if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				errs = append(errs, fmt.Errorf("lab: control group %s is left: %w", dir, err))
+			if e := os.Remove(dir); e != nil && !errors.Is(e, fs.ErrNotExist) {
+				err = fmt.Errorf("lab: control group %s is left: %w", dir, e)
 			}
 		}
+		if err == nil {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
-	return errors.Join(errs...)
+	return err
 }

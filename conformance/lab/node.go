@@ -189,11 +189,8 @@ func (n *Node) Stop() error {
 
 func (n *Node) stop() error {
 	n.lab.disown(n.process)
-	return errors.Join(n.process.stop(), removeCgroups(n.cgroup()))
+	return errors.Join(n.process.stop(), removeCgroups(n.Dir))
 }
-
-// cgroup is the control group of this node's containers.
-func (n *Node) cgroup() string { return cgroupName(n.lab.ID) + "-" + n.Name }
 
 func (n *Node) url(path string) string {
 	return "https://127.0.0.1:" + strconv.Itoa(n.port) + path

@@ -117,7 +117,7 @@ func (n *Node) kubeletConfig() map[string]any {
 		"containerRuntimeEndpoint": "unix://" + n.path("containerd.sock"),
 		// Control groups of its own, of either version, without systemd.
 		"failCgroupV1": false, "cgroupDriver": "cgroupfs", "cgroupsPerQOS": false,
-		"cgroupRoot": "/" + n.cgroup(), "enforceNodeAllocatable": []string{},
+		"enforceNodeAllocatable": []string{},
 		// Nothing of the machine's network, disks or memory is its business.
 		"makeIPTablesUtilChains": false, "localStorageCapacityIsolation": false, "failSwapOn": false,
 		"evictionHard":                map[string]string{"memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.inodesFree": "0%"},

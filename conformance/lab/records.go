@@ -144,7 +144,12 @@ func (r Record) Remove() error {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	return errors.Join(removeCgroups(cgroupName(r.ID)), os.RemoveAll(r.Dir), forget(r.ID))
+	var errs []error
+	nodes, _ := filepath.Glob(filepath.Join(r.Dir, "node-*"))
+	for _, dir := range nodes {
+		errs = append(errs, removeCgroups(dir))
+	}
+	return errors.Join(append(errs, os.RemoveAll(r.Dir), forget(r.ID))...)
 }
 
 // guardsLeft tells whether a guard of this lab is still running. A process with
