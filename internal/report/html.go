@@ -202,22 +202,24 @@ func momentOf(at, due time.Time) moment {
 }
 
 // splitSubject takes the namespace off the subject of the pod road, where subjects
-// begin with "namespace/name". Evidence of that name comes first.
+// begin with "namespace/name", and leaves out what follows the name (", 2 pods").
+// Evidence of that name comes first.
 func splitSubject(f finding.Finding) (namespace, name string) {
 	if f.Road != finding.Pod {
 		return "", clean(f.Subject)
 	}
-	ns, rest, ok := strings.Cut(f.Subject, "/")
+	ns, name, ok := strings.Cut(f.Subject, "/")
+	name, _, _ = strings.Cut(name, ", ")
 	if given, _ := f.Evidence["namespace"].(string); given != "" {
 		if given == ns {
-			return clean(ns), clean(rest)
+			return clean(ns), clean(name)
 		}
 		return clean(given), clean(f.Subject)
 	}
 	if !ok || ns == "" || strings.ContainsAny(ns, " \t") {
 		return "", clean(f.Subject)
 	}
-	return clean(ns), clean(rest)
+	return clean(ns), clean(name)
 }
 
 // firstSteps is how many findings "what to do first" names.

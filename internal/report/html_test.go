@@ -121,6 +121,25 @@ func TestHTMLOfManyFoldsNamespaces(t *testing.T) {
 	}
 }
 
+// TestHTMLShowsEachDate: a finding is due at its first token's end, and the
+// timeline has a dot for the others as well.
+func TestHTMLShowsEachDate(t *testing.T) {
+	r := finding.NewReport(at, []finding.Finding{{
+		Code: "KC301", Road: finding.Pod, Severity: finding.Error, Subject: "kube-system/kube2iam, 2 pods", Due: at.Add(time.Hour),
+		Evidence: map[string]any{"tokens": []any{
+			map[string]any{"diesAt": at.Add(time.Hour).Format(time.RFC3339)},
+			map[string]any{"diesAt": at.Add(72 * time.Hour).Format(time.RFC3339)},
+			map[string]any{"diesAt": "soon"}, "nonsense",
+		}},
+	}}, nil)
+	page := render(t, "html", r, report.Options{})
+	for _, want := range []string{`<title>kube-system/kube2iam, 2 pods: 2026-11-25 04:13 UTC</title>`, ">kube2iam</a>", "in 1 h, 2 dates"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+}
+
 func BenchmarkHTMLOf5000(b *testing.B) {
 	r := many(5000)
 	for b.Loop() {

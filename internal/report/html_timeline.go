@@ -120,9 +120,10 @@ func newTimeline(r finding.Report, rows []row) *timeline {
 			lanes[k] = l
 			order = append(order, k)
 		}
-		l.N++
-		left := r.Findings[i].Due.Sub(r.At)
-		l.Dots = append(l.Dots, dot{position(left), x.Severity, x.Subject + ": " + x.Due.Text})
+		for _, due := range dates(r.Findings[i]) {
+			l.N++
+			l.Dots = append(l.Dots, dot{position(due.Sub(r.At)), x.Severity, x.Subject + ": " + finding.Moment(due)})
+		}
 		if sooner(x, l.Row) {
 			l.Row = x
 		}
@@ -167,6 +168,24 @@ func newTimeline(r finding.Report, rows []row) *timeline {
 	})
 	return t
 }
+
+// dates are all that a finding tells of when it happens: it is due at the first
+// of the dates of its tokens.
+func dates(f finding.Finding) []time.Time {
+	out := []time.Time{f.Due}
+	tokens, _ := f.Evidence["tokens"].([]any)
+	for _, t := range tokens {
+		fields, _ := t.(map[string]any)
+		text, _ := fields["diesAt"].(string)
+		if at, err := time.Parse(time.RFC3339, text); err == nil && at.After(f.Due.Add(time.Second)) && len(out) < maxDates {
+			out = append(out, at)
+		}
+	}
+	return out
+}
+
+// maxDates bounds the dots of one finding.
+const maxDates = 100
 
 // sooner tells whether a should stand for the workload rather than b: what is
 // to come before what is over, and then the worse, and then the sooner.
