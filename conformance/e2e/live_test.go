@@ -6,7 +6,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +17,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -98,6 +101,25 @@ func deploy(ctx context.Context, t *testing.T, ns, name string) {
 	}
 }
 
+// withRights makes a user who has the rights that a command prints and no
+// others, and returns the user's kubeconfig.
+func withRights(ctx context.Context, t *testing.T, user string, command ...string) string {
+	t.Helper()
+	printed := kubecred(t, append(command, "--print-rbac")...)
+	file := filepath.Join(t.TempDir(), "role.yaml")
+	if err := os.WriteFile(file, []byte(printed.Stdout), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	applied := must[lab.Output](t)(shared.RunKubectl(ctx, shared.AdminKubeconfig, "apply", "-f", file))
+	if applied.Status != 0 {
+		t.Fatal(applied)
+	}
+	if err := shared.Grant(ctx, "kubecred-"+strings.Join(command, "-"), user); err != nil {
+		t.Fatal(err)
+	}
+	return must[string](t)(shared.UserKubeconfig(user))
+}
+
 // TestRestartAppliesAndVerifies restarts two workloads with dying tokens: one
 // reads its token again afterwards, the other never does.
 func TestRestartAppliesAndVerifies(t *testing.T) {
@@ -140,11 +162,12 @@ func TestRestartAppliesAndVerifies(t *testing.T) {
 		}
 	}
 
-	plan := kubecred(t, "tokens", "restart", "--kubeconfig", shared.AdminKubeconfig, "-n", ns, shared.AuditLog)
+	config := withRights(ctx, t, "restarter-"+ns, "tokens", "restart")
+	plan := kubecred(t, "tokens", "restart", "--kubeconfig", config, "-n", ns, shared.AuditLog)
 	if plan.Status != 0 || !strings.Contains(plan.Stdout, "2 workloads to restart") {
 		t.Fatalf("the plan:\n%s", plan)
 	}
-	out := kubecred(t, "tokens", "restart", "--kubeconfig", shared.AdminKubeconfig, "-n", ns, "--apply", "--verify", "--timeout", "60s", "--verify-timeout", "60s", "-o", "json", shared.AuditLog)
+	out := kubecred(t, "tokens", "restart", "--kubeconfig", config, "-n", ns, "--apply", "--verify", "--timeout", "60s", "--verify-timeout", "60s", "-o", "json", shared.AuditLog)
 	var done struct {
 		Steps []struct {
 			Name, State, Verdict string
@@ -177,7 +200,7 @@ func TestRestartAppliesAndVerifies(t *testing.T) {
 	}) {
 		t.Errorf("not applied as kubecred: %v", d.ManagedFields)
 	}
-	again := kubecred(t, "tokens", "restart", "--kubeconfig", shared.AdminKubeconfig, "-n", ns, "--within", "30d", "--apply", shared.AuditLog)
+	again := kubecred(t, "tokens", "restart", "--kubeconfig", config, "-n", ns, "--within", "30d", "--apply", shared.AuditLog)
 	if again.Status != 0 || strings.Contains(again.Stderr, "restart asked for") {
 		t.Errorf("again:\n%s", again)
 	}
@@ -198,13 +221,44 @@ func TestTokensListOfALiveCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := kubecred(t, "tokens", "list", "--kubeconfig", shared.AdminKubeconfig, "-n", ns, "--profile", "eks")
+	config := withRights(ctx, t, "lister-"+ns, "tokens", "list")
+	out := kubecred(t, "tokens", "list", "--kubeconfig", config, "-n", ns, "--profile", "eks")
 	for _, want := range []string{ns + "/pod/web-0", "not started", "KC337  " + ns + "/secret/web-token", "a person made it: Kubernetes leaves it alone"} {
 		if !strings.Contains(out.Stdout, want) {
 			t.Errorf("lacks %q:\n%s", want, out)
 		}
 	}
-	if out.Status != 0 || out.Stderr != "" {
+	if out.Status != 0 || out.Stderr != "" || strings.Contains(out.Stdout, "KC340") {
 		t.Errorf("%s", out)
+	}
+
+	// Somebody who may do no more than read one namespace gets that one, and is
+	// told what is missing.
+	user := "narrow-" + ns
+	_, err = shared.Admin.RbacV1().Roles(ns).Create(ctx, &rbacv1.Role{
+		ObjectMeta: metav1.ObjectMeta{Name: "narrow"},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list"}}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = shared.Admin.RbacV1().RoleBindings(ns).Create(ctx, &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "narrow"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "narrow"},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: user}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = must[string](t)(shared.UserKubeconfig(user))
+	out = kubecred(t, "tokens", "list", "--kubeconfig", config, "-n", ns, "--profile", "eks")
+	for _, want := range []string{ns + "/pod/web-0", "KC340  secrets: not readable in 1 namespace: forbidden", "KC340  /metrics: not readable: forbidden"} {
+		if !strings.Contains(out.Stdout, want) {
+			t.Errorf("lacks %q:\n%s", want, out)
+		}
+	}
+	all := kubecred(t, "tokens", "list", "--kubeconfig", config)
+	if all.Status != 2 || !strings.HasPrefix(all.Stderr, "kubecred: listing pods is forbidden in every namespace: name one with --namespace") {
+		t.Errorf("%s", all)
 	}
 }

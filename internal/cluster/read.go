@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -13,7 +14,7 @@ import (
 )
 
 // ErrNothingReadable says that no pod may be listed anywhere.
-var ErrNothingReadable = errors.New("listing pods is forbidden in every namespace: name one with --namespace, or bind the rights that 'kubecred tokens list --print-rbac' prints")
+var ErrNothingReadable = errors.New("listing pods is forbidden")
 
 // Client reads one cluster.
 type Client struct {
@@ -84,7 +85,10 @@ func (c *Client) Read(ctx context.Context, namespaces []string) (Snapshot, error
 		}
 	}
 	if len(r.out.Pods) == 0 && r.out.Finished == 0 && r.podsDenied() {
-		return Snapshot{}, ErrNothingReadable
+		if len(namespaces) > 0 {
+			return Snapshot{}, fmt.Errorf("%w in %s: bind the rights that 'kubecred tokens list --print-rbac' prints", ErrNothingReadable, strings.Join(namespaces, ", "))
+		}
+		return Snapshot{}, fmt.Errorf("%w in every namespace: name one with --namespace, or bind the rights that 'kubecred tokens list --print-rbac' prints", ErrNothingReadable)
 	}
 	return r.out, nil
 }
