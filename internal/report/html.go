@@ -93,10 +93,10 @@ func newPage(r finding.Report) page {
 	p := page{
 		Title: "kubecred: " + tally(r.Findings),
 		At:    moment{ISO: r.At.UTC().Format(time.RFC3339), Text: finding.Moment(r.At)},
-		CSP: "default-src 'none'; style-src '" + cspHash(pageStyle) + "'; script-src '" + cspHash(pageScript) +
+		CSP: "default-src 'none'; style-src '" + cspHash(unix(pageStyle)) + "'; script-src '" + cspHash(unix(pageScript)) +
 			"'; base-uri 'none'; form-action 'none'",
-		Style:  template.CSS(pageStyle),
-		Script: template.JS(pageScript),
+		Style:  template.CSS(unix(pageStyle)),
+		Script: template.JS(unix(pageScript)),
 	}
 	for _, s := range r.Sources {
 		p.Sources = append(p.Sources, finding.Source{Road: finding.Road(clean(string(s.Road))), Name: clean(s.Name), Summary: clean(s.Summary)})
@@ -149,6 +149,9 @@ func newPage(r finding.Report) page {
 	slices.SortFunc(p.Codes, func(a, b finding.Code) int { return strings.Compare(a.Code, b.Code) })
 	return p
 }
+
+// unix ends lines as browsers do before they hash: a checkout may have changed it.
+func unix(text string) string { return strings.ReplaceAll(text, "\r\n", "\n") }
 
 // cspHash is a text's name in a content security policy.
 func cspHash(text string) string {
