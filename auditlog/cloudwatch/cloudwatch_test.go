@@ -251,8 +251,8 @@ func TestInterruptedQueriesAreStopped(t *testing.T) {
 	f.Look = cancel
 	s := source(t, "cloudwatch://eu-west-1/prod", Options{MarksOnly: true})
 	err := s.Streams(ctx, func(auditlog.Stream) error { return nil })
-	if !errors.Is(err, context.Canceled) || f.Stopped == 0 {
-		t.Errorf("%v, %d stopped", err, f.Stopped)
+	if !errors.Is(err, context.Canceled) || f.Stopped() == 0 {
+		t.Errorf("%v, %d stopped", err, f.Stopped())
 	}
 }
 

@@ -29,8 +29,8 @@ type fakeAPI struct {
 
 func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.requests = append(f.requests, req.Method+" "+req.URL.RequestURI())
-	f.mu.Unlock()
 	path := req.URL.Path
 	if status, ok := f.deny[path]; ok {
 		refuse(w, status, "")

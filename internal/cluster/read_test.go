@@ -184,6 +184,8 @@ func TestReadOnlyTheNamespacesNamed(t *testing.T) {
 	if err != nil || len(s.Pods) != 1 || len(s.Denied) != 0 {
 		t.Fatalf("%+v, %v", s, err)
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, r := range f.requests {
 		if strings.Contains(r, "limit=") && !strings.Contains(r, "/namespaces/a/") {
 			t.Errorf("asked outside the namespace: %s", r)

@@ -134,7 +134,8 @@ type fake struct {
 	rollouts map[string]*cluster.Rollout
 	left     map[string]int // looks until it is done; -1 never
 	stuck    map[string]string
-	errs     map[string]int
+	looks    int
+	errs     []int // the looks that fail
 	log      []string
 }
 
@@ -143,8 +144,7 @@ func (f *fake) Rollout(_ context.Context, r cluster.Ref) (cluster.Rollout, error
 	if !ok {
 		return cluster.Rollout{}, cluster.ErrGone{Ref: r}
 	}
-	if f.errs[r.Name] > 0 {
-		f.errs[r.Name]--
+	if f.looks++; slices.Contains(f.errs, f.looks) {
 		return cluster.Rollout{}, errors.New("connection refused")
 	}
 	if ro.Updated < ro.Desired {
@@ -173,7 +173,7 @@ func (f *fake) Restart(_ context.Context, r cluster.Rollout, at time.Time) error
 }
 
 func start(names ...string) (*fake, []Step) {
-	f := &fake{rollouts: map[string]*cluster.Rollout{}, left: map[string]int{}, stuck: map[string]string{}, errs: map[string]int{}}
+	f := &fake{rollouts: map[string]*cluster.Rollout{}, left: map[string]int{}, stuck: map[string]string{}}
 	var steps []Step
 	for _, n := range names {
 		r := whole(func(r *cluster.Rollout) { r.Ref = deployment(n) })
@@ -240,16 +240,15 @@ func TestApplyStopsAtTheFirstFailure(t *testing.T) {
 func TestApplyBearsAFewErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, steps := start("a")
-		wait := make(chan bool)
-		go func() {
-			time.Sleep(time.Second)
-			f.errs["a"] = maxErrors - 2
-			close(wait)
-		}()
+		f.errs = []int{3, 4, 5, 6}
 		if got := run(t, f, steps); got[0] != "a restarted" {
 			t.Errorf("got %v", got)
 		}
-		<-wait
+		f, steps = start("a")
+		f.errs = []int{3, 4, 5, 6, 7}
+		if got := run(t, f, steps); got[0] != "a failed: connection refused (5 times in a row)" {
+			t.Errorf("got %v", got)
+		}
 	})
 }
 

@@ -38,8 +38,7 @@ type Server struct {
 	started int
 	results map[string]map[string]any
 	looks   map[string]int
-	// Stopped counts queries that were called off.
-	Stopped int
+	stopped int
 }
 
 // Start starts it; close it with Close.
@@ -54,6 +53,13 @@ func (s *Server) Queries() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.started
+}
+
+// Stopped counts the queries that were called off.
+func (s *Server) Stopped() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped
 }
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -116,7 +122,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		}
 		reply(w, s.results[id])
 	case "StopQuery":
-		s.Stopped++
+		s.stopped++
 		reply(w, map[string]any{"success": true})
 	default:
 		refuse(w, "UnknownOperationException")
