@@ -227,6 +227,20 @@ func TestOtherRefusals(t *testing.T) {
 	}
 }
 
+func TestWithoutCredentials(t *testing.T) {
+	start(t)
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+	_, failed, err := read(t, source(t, "cloudwatch://eu-west-1/prod", Options{MarksOnly: true, Progress: func(l string) {
+		if strings.Contains(l, "queries") {
+			t.Errorf("said %q", l)
+		}
+	}}))
+	if err != nil || len(failed) != 3 || !strings.HasSuffix(failed[0], ": no AWS credentials were found: log in (aws sso login), or set AWS_PROFILE") {
+		t.Errorf("%v, %v", failed, err)
+	}
+}
+
 func TestOneSecondWithTooMany(t *testing.T) {
 	f := start(t)
 	for i := range 30 {

@@ -51,15 +51,18 @@ func (s *Source) estimate(ctx context.Context) {
 		if !s.o.MarksOnly {
 			passes = "twice where marks are found"
 		}
-		line += fmt.Sprintf("; about %s to scan, %s, at about %s", size(bytes), passes, price(bytes))
+		line += fmt.Sprintf("; about %s to scan, %s, at %s", size(bytes), passes, price(bytes))
 	}
 	s.o.Progress(line)
 }
 
 // report says what the queries scanned.
 func (s *Source) report() {
+	if s.queries.Load() == 0 {
+		return
+	}
 	bytes := float64(s.scanned.Load())
-	s.o.Progress(fmt.Sprintf("%s%s: %d queries scanned %s, about %s", Scheme, s.at.Region, s.queries.Load(), size(bytes), price(bytes)))
+	s.o.Progress(fmt.Sprintf("%s%s: %d queries scanned %s, %s", Scheme, s.at.Region, s.queries.Load(), size(bytes), price(bytes)))
 }
 
 // size writes bytes with three digits at most.
@@ -78,5 +81,5 @@ func price(bytes float64) string {
 	if dollars < 0.01 {
 		return "less than 0.01 USD"
 	}
-	return fmt.Sprintf("%.2f USD", dollars)
+	return fmt.Sprintf("about %.2f USD", dollars)
 }

@@ -157,6 +157,9 @@ func messages(results [][]types.ResultField) [][]byte {
 func (s *Source) explain(t task, err error) error {
 	var api smithy.APIError
 	if !errors.As(err, &api) {
+		if strings.Contains(err.Error(), "get credentials:") {
+			return errors.New("no AWS credentials were found: log in (aws sso login), or set AWS_PROFILE")
+		}
 		return err
 	}
 	switch api.ErrorCode() {
