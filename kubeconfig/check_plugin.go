@@ -151,8 +151,24 @@ func (c *checker) known(u User, who string, plugin Plugin, known bool) {
 		f := c.add("KC109", who, u.Exec.Place, "aws is run without 'eks get-token', so it prints no credential")
 		f.Fix = finding.Fix{Summary: "let aws eks update-kubeconfig write the entry again"}
 	}
+	c.shell(u, who)
 	c.deviceCode(u, who)
 	c.clusterOf(u, who)
+}
+
+// shells are the programs that run a line of text.
+var shells = []string{"sh", "bash", "zsh", "dash", "ash", "fish", "ksh", "cmd", "powershell", "pwsh"}
+
+// shell finds plugins that run within a shell, whose profile may print something.
+func (c *checker) shell(u User, who string) {
+	if !slices.Contains(shells, commandBase(u.Exec.Command.Value)) {
+		return
+	}
+	f := c.add("KC111", who, u.Exec.Command.Place, "the plugin is run by a shell: a banner or any other line that the shell or its profile prints stands before the credential on stdout, and breaks it")
+	f.Severity = finding.Info
+	f.Where.Text = c.text("command", u.Exec.Command)
+	f.Details = []string{"a client then says: decoding stdout: couldn't get version/kind; json parse error"}
+	f.Fix = finding.Fix{Summary: "name the plugin itself as command, or send everything else to stderr"}
 }
 
 // flag returns the value of the first of the flags that is among the arguments,

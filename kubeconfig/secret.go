@@ -19,15 +19,26 @@ var secretName = regexp.MustCompile(`(?i)(secret|token|passw|passphrase|credenti
 // harmlessName tells names that look like secrets and are not.
 var harmlessName = regexp.MustCompile(`(?i)(token[-_]?file|key[-_]?file|key[-_]?path|token[-_]?path|_file$|-file$|[-_]path$|cache|token[-_]?type|expir|client[-_]?id|token[-_]?url|endpoint|issuer|scope|cluster[-_]?id|access[-_]?key[-_]?id|credentials?[-_]?source|get[-_]?token|token[-_]?only|token[-_]?id$|process$)`)
 
-// secretFlag tells a name that carries a secret.
+// secretWords are parts of every name that secretName finds, to pass over the
+// many others without a regular expression.
+var secretWords = []string{"secret", "token", "passw", "passphrase", "credential", "private", "key", "auth", "pat"}
+
+// isSecretName tells a name that carries a secret.
 func isSecretName(name string) bool {
+	lower := strings.ToLower(name)
+	if !slices.ContainsFunc(secretWords, func(w string) bool { return strings.Contains(lower, w) }) {
+		return false
+	}
 	return secretName.MatchString(name) && !harmlessName.MatchString(name)
 }
 
 // secretValue tells values that are secrets whatever their name.
 var secretValue = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.|k8s-aws-v1\.[A-Za-z0-9_-]{8,}|-----BEGIN [A-Z ]*PRIVATE KEY|\bgh[pousr]_[A-Za-z0-9]{20,}|\bglpat-[A-Za-z0-9_-]{10,}|\bdop_v1_[a-f0-9]{20,}|\bya29\.[A-Za-z0-9_-]{10,}`)
 
-func looksSecret(v string) bool { return secretValue.MatchString(v) }
+func looksSecret(v string) bool {
+	const shortest = 15 // of what secretValue finds
+	return len(v) >= shortest && secretValue.MatchString(v)
+}
 
 // Masker hides the secrets of kubeconfigs in text that is shown.
 type Masker struct {
@@ -124,13 +135,20 @@ var behindName = regexp.MustCompile(`(?i)((?:token|password|passwd|client-key-da
 // userInfo is a name and password within a URL.
 var userInfo = regexp.MustCompile(`(://)[^/\s"'@]+@`)
 
-// Line returns a line with its secrets masked.
-func (m *Masker) Line(s string) string {
+// Values returns a text with the secrets of the files masked, and whatever is a
+// secret by its shape.
+func (m *Masker) Values(s string) string {
 	for _, v := range m.values {
 		s = strings.ReplaceAll(s, v, Mask)
 	}
 	s = secretValue.ReplaceAllString(s, Mask)
-	s = userInfo.ReplaceAllString(s, "${1}"+Mask+"@")
+	return userInfo.ReplaceAllString(s, "${1}"+Mask+"@")
+}
+
+// Line returns a line of a file with its secrets masked: those of Values, and
+// what stands behind the name of a secret, in a comment too.
+func (m *Masker) Line(s string) string {
+	s = m.Values(s)
 	return behindName.ReplaceAllStringFunc(s, func(hit string) string {
 		g := behindName.FindStringSubmatch(hit)
 		if harmlessName.MatchString(g[1]) || strings.HasPrefix(g[2], Mask) {

@@ -258,3 +258,41 @@ func TestFixedFilesLoad(t *testing.T) {
 		})
 	}
 }
+
+// TestWrappedFilesLoad: what wrap writes is what client-go reads.
+func TestWrappedFilesLoad(t *testing.T) {
+	names, _ := filepath.Glob("../../kubeconfig/testdata/fix/*.out")
+	for _, name := range append(names, "../../examples/kubeconfig-2021.yaml", "../../examples/kubeconfig-aws-cli-1.45.yaml") {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			data, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before, err := clientcmd.Load(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := kubeconfig.Parse("config", data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			edit, err := f.Wrap(kubeconfig.Broker)
+			if err != nil {
+				t.Fatal(err)
+			}
+			after, err := clientcmd.Load(edit.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, u := range before.AuthInfos {
+				if u.Exec != nil {
+					u.Exec.Args = append([]string{"client", "--", u.Exec.Command}, u.Exec.Args...)
+					u.Exec.Command = kubeconfig.Broker
+				}
+			}
+			if !reflect.DeepEqual(before, after) {
+				t.Errorf("want %+v\ngot  %+v", before, after)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -146,9 +147,11 @@ func (a *app) plan(ctx context.Context, path string, o *editOptions, plan planFu
 	if err != nil {
 		return nil, err
 	}
-	if e, err = planText(path, w.Data(), plan); err != nil {
-		w.Close()
-		return nil, err
+	if !bytes.Equal(data, w.Data()) { // changed before it was locked
+		if e, err = planText(path, w.Data(), plan); err != nil {
+			w.Close()
+			return nil, err
+		}
 	}
 	e.writer = w
 	return e, nil
@@ -232,7 +235,7 @@ func (a *app) showEdits(all []*edited, o *editOptions) error {
 			fmt.Fprintf(words, "%s: %s\n", e.path, lineCounts(e.edit, verb))
 		}
 		for _, c := range e.edit.Changes {
-			fmt.Fprintf(words, "  %s: %s\n", c.Subject, mask.Line(changeText(c)))
+			fmt.Fprintf(words, "  %s: %s\n", c.Subject, mask.Values(changeText(c)))
 		}
 		for _, n := range e.edit.Notes {
 			fmt.Fprintf(words, "  %s: left as it is: %s\n", n.Subject, n.Text)
@@ -326,7 +329,7 @@ func (a *app) editsJSON(all []*edited, o *editOptions, mask *kubeconfig.Masker) 
 			Changes: []editChange{}, Backup: e.backup,
 		}
 		for _, c := range e.edit.Changes {
-			f.Changes = append(f.Changes, editChange{c.Subject, c.Line, c.Column, c.Field, mask.Line(c.From), mask.Line(c.To), c.Reason})
+			f.Changes = append(f.Changes, editChange{c.Subject, c.Line, c.Column, c.Field, mask.Values(c.From), mask.Values(c.To), c.Reason})
 		}
 		if o.diff {
 			f.Diff = editDiff(e, mask)

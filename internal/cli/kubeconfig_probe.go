@@ -167,17 +167,17 @@ func (p *probed) entry(use probedUser, speaks []string, mask *kubeconfig.Masker,
 		f = use.at("KC105", fmt.Sprintf("asked for %s, %s answered %s", asked, p.command, r.Version))
 		f.Fix = wrap
 	case len(speaks) > 0:
-		f = use.at("KC105", fmt.Sprintf("asked for %s, %s gave no credential (%s); asked for %s it does", asked, p.command, mask.Line(r.Reason), strings.Join(speaks, " or ")))
+		f = use.at("KC105", fmt.Sprintf("asked for %s, %s gave no credential (%s); asked for %s it does", asked, p.command, mask.Values(r.Reason), strings.Join(speaks, " or ")))
 		f.Fix = wrap
 	case r.Outcome == probe.Garbled:
-		f = use.at("KC111", fmt.Sprintf("what %s prints is no ExecCredential: %s", p.command, mask.Line(r.Reason)))
+		f = use.at("KC111", fmt.Sprintf("what %s prints is no ExecCredential: %s", p.command, mask.Values(r.Reason)))
 		f.Fix = finding.Fix{Summary: "run it by hand and look at what it prints"}
 	case r.Outcome == probe.TimedOut:
 		f = use.at("KC112", fmt.Sprintf("%s gave %s when nobody was there to ask, and was ended", p.command, r.Reason))
 		f.Severity = finding.Warning
 		f.Fix = finding.Fix{Summary: "run it by hand: it may wait for a login"}
 	default:
-		f = use.at("KC112", fmt.Sprintf("%s failed: %s", p.command, mask.Line(r.Reason)))
+		f = use.at("KC112", fmt.Sprintf("%s failed: %s", p.command, mask.Values(r.Reason)))
 		f.Fix = finding.Fix{Summary: "run it by hand, with the entry's env"}
 	}
 	if r.Stderr != "" {
