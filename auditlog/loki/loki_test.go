@@ -62,6 +62,18 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("max entries limit per query exceeded, limit > max_entries_limit_per_query (%d > %d)", limit, f.allows), http.StatusBadRequest)
 		return
 	}
+	type condition struct {
+		holds bool
+		re    *regexp.Regexp
+	}
+	var conditions []condition
+	for _, m := range filter.FindAllStringSubmatch(q.Get("query"), -1) {
+		text := m[2]
+		if m[1] != "|~" {
+			text = regexp.QuoteMeta(text)
+		}
+		conditions = append(conditions, condition{m[1] != "!=", regexp.MustCompile(text)})
+	}
 	values := [2][][]any{}
 	n := 0
 next:
@@ -69,12 +81,8 @@ next:
 		if l.at < start || l.at >= end || n == limit {
 			continue
 		}
-		for _, m := range filter.FindAllStringSubmatch(q.Get("query"), -1) {
-			found := strings.Contains(l.text, m[2])
-			if m[1] == "|~" {
-				found = regexp.MustCompile(m[2]).MatchString(l.text)
-			}
-			if found == (m[1] == "!=") {
+		for _, c := range conditions {
+			if c.re.MatchString(l.text) != c.holds {
 				continue next
 			}
 		}

@@ -105,6 +105,7 @@ func (s tokenScan) finding(g workloadTokens, v satoken.Verdict, toks []satoken.T
 	case satoken.Dead:
 		f = finding.New("KC302", subject, fmt.Sprintf("dead: its stale token is refused since %s", finding.Moment(first.DiesAt)))
 		f.Due = first.DiesAt
+		f.Details = append(f.Details, "the stale token was last used at "+finding.Moment(first.LastSeen)+", and no fresher one since")
 		if first.DiesBy == satoken.ByRefusal {
 			f.Details = append(f.Details, "the profile would have let it live longer, but its client was answered 401 and not seen since")
 		}

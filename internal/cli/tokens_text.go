@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kubecred/kubecred/finding"
 	"github.com/kubecred/kubecred/internal/report"
@@ -28,6 +29,9 @@ func (a *app) writeTokens(s tokenScan, r finding.Report) error {
 	fmt.Fprintf(&b, "profile %s: %s; judged as of %s\n", p.Name, extends, finding.Moment(s.judged.At))
 	for _, src := range s.sources() {
 		fmt.Fprintf(&b, "%s: %s\n", report.Clean(src.Name), src.Summary)
+	}
+	if last := s.lastEvent(); !last.IsZero() && s.judged.At.Sub(last) > oldLog {
+		fmt.Fprintf(&b, "the log ends %s before that; --now %s judges as of its end\n", finding.Span(s.judged.At.Sub(last)), last.Format("2006-01-02T15:04:05Z"))
 	}
 	if s.marks {
 		fmt.Fprintln(&b, "marks and 401s only: a token that was replaced looks stale or dead here")
@@ -61,6 +65,20 @@ func (a *app) writeTokens(s tokenScan, r finding.Report) error {
 	s.writeClosing(&b, groups)
 	_, err := a.Stdout.Write(b.Bytes())
 	return err
+}
+
+// oldLog is from when on a log is old enough to say so.
+const oldLog = 48 * time.Hour
+
+// lastEvent is the time of the latest event that was read.
+func (s tokenScan) lastEvent() time.Time {
+	var last time.Time
+	for _, st := range s.stats {
+		if st.Last.After(last) {
+			last = st.Last
+		}
+	}
+	return last
 }
 
 func was(n int64) string {
