@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/kubecred/kubecred/finding"
 )
@@ -43,7 +45,11 @@ func Load(ctx context.Context, path string, version Version) (*Config, error) {
 	}
 	c := &Config{Path: path, version: version, Directory: info.IsDir()}
 	if !c.Directory {
-		data, err := readFile(path)
+		read := readFile
+		if info.Mode()&fs.ModeNamedPipe != 0 {
+			read = readPipe // the shell's <(command), say
+		}
+		data, err := read(path)
 		if err != nil {
 			return nil, &LoadError{path, err}
 		}
@@ -121,7 +127,33 @@ func configNames(dir string) (names, ignored []string, err error) {
 	return names, ignored, nil
 }
 
-// readFile reads a regular file, or a pipe that somebody writes to.
+// pipeTimeout bounds the wait for who writes to a pipe.
+const pipeTimeout = 30 * time.Second
+
+// readPipe reads a pipe that somebody writes to already. It does not wait for
+// somebody to begin, as a kubelet would.
+func readPipe(name string) ([]byte, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, reasonOf(err)
+	}
+	defer f.Close()
+	if err := f.SetReadDeadline(time.Now().Add(pipeTimeout)); err != nil {
+		return nil, errors.New("is a pipe that cannot be read with a time limit; give - for stdin")
+	}
+	data, err := ReadAll(f)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, fmt.Errorf("is a pipe, and nothing came through it in %s", pipeTimeout)
+	case err != nil:
+		return nil, reasonOf(err)
+	case len(data) == 0:
+		return nil, errors.New("is a named pipe that nobody writes to, on which a kubelet would wait for ever; give a file, or - for stdin")
+	}
+	return data, nil
+}
+
+// readFile reads a regular file.
 func readFile(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {

@@ -150,3 +150,30 @@ func (o TemplateOptions) brokered(kinds []Kind) ([]Kind, error) {
 	k.Plugin = "kubecred-exec"
 	return []Kind{k}, nil
 }
+
+// AudienceRBAC is the right that nodes need to request service account tokens
+// for an audience, as manifests (KEP-4412).
+func AudienceRBAC(audience string) string {
+	return fmt.Sprintf(`apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: kubelet-image-credential-audience
+rules:
+- apiGroups: [""]
+  resources: [%q]
+  verbs: ["request-serviceaccounts-token-audience"]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata:
+  name: kubelet-image-credential-audience
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: ClusterRole
+  name: kubelet-image-credential-audience
+subjects:
+- apiGroup: rbac.authorization.k8s.io
+  kind: Group
+  name: system:nodes
+`, audience)
+}

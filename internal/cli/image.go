@@ -92,20 +92,20 @@ func (s *imageSource) kubernetesVersion() (imagecred.Version, error) {
 // lintImageConfigs judges credential provider configs for the current kubelet;
 // binDir may be empty.
 func (a *app) lintImageConfigs(ctx context.Context, paths []string, binDir string) (part, error) {
-	return a.lintImages(ctx, paths, imagecred.LintOptions{BinDir: binDir})
+	configs, err := a.loadImageConfigs(ctx, paths, 0)
+	if err != nil {
+		return part{}, err
+	}
+	return lintImages(configs, imagecred.LintOptions{BinDir: binDir}), nil
 }
 
-func (a *app) lintImages(ctx context.Context, paths []string, o imagecred.LintOptions) (part, error) {
+func lintImages(configs []*imagecred.Config, o imagecred.LintOptions) part {
 	var p part
-	configs, err := a.loadImageConfigs(ctx, paths, o.Version)
-	if err != nil {
-		return p, err
-	}
 	for _, c := range configs {
 		p.findings = append(p.findings, imagecred.Lint(c, o)...)
 		p.sources = append(p.sources, finding.Source{Road: finding.Node, Name: c.Path, Summary: summarise(c)})
 	}
-	return p, nil
+	return p
 }
 
 // summarise says what a config holds.

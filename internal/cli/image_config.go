@@ -12,8 +12,9 @@ import (
 
 type imageConfigOptions struct {
 	imagecred.TemplateOptions
-	version string
-	print   string
+	version  string
+	print    string
+	audience string
 }
 
 func (a *app) imageConfigCommand() *cobra.Command {
@@ -29,7 +30,8 @@ func (a *app) imageConfigCommand() *cobra.Command {
 named (` + strings.Join(names, ", ") + `), or the hosts that are named with --plugin.`,
 		Example: `  kubecred image config --for ecr > /etc/kubernetes/credential-provider-config.yaml
   kubecred image config --for ecr --print drop-in > /etc/systemd/system/kubelet.service.d/30-image-credentials.conf
-  kubecred image config --for registry.example.com --plugin my-provider`,
+  kubecred image config --for registry.example.com --plugin my-provider
+  kubecred image config --print rbac --audience registry.example.com | kubectl apply -f -`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return a.imageConfig(&o) },
 	}
@@ -40,13 +42,21 @@ named (` + strings.Join(names, ", ") + `), or the hosts that are named with --pl
 	f.StringVar(&o.BinDir, "bin-dir", "/etc/kubernetes/credential-provider", "directory of the plugins on the node")
 	f.StringVar(&o.ConfigPath, "path", "/etc/kubernetes/credential-provider-config.yaml", "where the config will be on the node")
 	f.StringVar(&o.version, "kubernetes-version", "", "write for kubelets of this version (default: the newest known)")
-	f.StringVar(&o.print, "print", "config", "what to write: config, flags, drop-in (for systemd)")
+	f.StringVar(&o.print, "print", "config", "what to write: config, flags, drop-in (for systemd), rbac (with --audience)")
+	f.StringVar(&o.audience, "audience", "", "serviceAccountTokenAudience for which nodes are to be allowed to request tokens")
 	must(cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)))
-	must(cmd.RegisterFlagCompletionFunc("print", cobra.FixedCompletions([]string{"config", "flags", "drop-in"}, cobra.ShellCompDirectiveNoFileComp)))
+	must(cmd.RegisterFlagCompletionFunc("print", cobra.FixedCompletions([]string{"config", "flags", "drop-in", "rbac"}, cobra.ShellCompDirectiveNoFileComp)))
 	return cmd
 }
 
 func (a *app) imageConfig(o *imageConfigOptions) error {
+	if o.print == "rbac" {
+		if o.audience == "" {
+			return errors.New("--print rbac needs --audience, the config's serviceAccountTokenAudience")
+		}
+		fmt.Fprint(a.Stdout, imagecred.AudienceRBAC(o.audience))
+		return nil
+	}
 	if len(o.For) == 0 {
 		return errors.New("nothing to write for: give --for, such as --for ecr")
 	}
@@ -70,7 +80,7 @@ func (a *app) imageConfig(o *imageConfigOptions) error {
 		// kubeadm's and most other units add this variable at the end.
 		fmt.Fprintf(a.Stdout, "# for a kubelet.service that runs the kubelet with $KUBELET_EXTRA_ARGS\n[Service]\nEnvironment=\"KUBELET_EXTRA_ARGS=%s\"\n", strings.Join(flags, " "))
 	default:
-		return fmt.Errorf("--print %q: use config, flags or drop-in", o.print)
+		return fmt.Errorf("--print %q: use config, flags, drop-in or rbac", o.print)
 	}
 	return nil
 }

@@ -11,7 +11,9 @@ import (
 type imageLintOptions struct {
 	output
 	imageSource
-	binDir string
+	binDir  string
+	cluster bool
+	clusterOptions
 }
 
 func (a *app) imageLintCommand() *cobra.Command {
@@ -38,15 +40,30 @@ kubelet that runs here. Nothing is run.`,
 			if err != nil {
 				return err
 			}
-			p, err := a.lintImages(cmd.Context(), paths, imagecred.LintOptions{Version: version, BinDir: binDir})
+			configs, err := a.loadImageConfigs(cmd.Context(), paths, version)
 			if err != nil {
 				return err
+			}
+			p := lintImages(configs, imagecred.LintOptions{Version: version, BinDir: binDir})
+			if o.cluster {
+				client, err := a.connect(o.clusterOptions)
+				if err != nil {
+					return err
+				}
+				found, err := lintAudiences(cmd.Context(), client, configs)
+				if err != nil {
+					return err
+				}
+				p.findings = append(p.findings, found...)
 			}
 			return a.show(&o.output, finding.NewReport(a.Now(), p.findings, p.sources))
 		},
 	}
 	o.output.register(cmd)
 	o.imageSource.register(cmd)
+	cmd.Flags().BoolVar(&o.cluster, "cluster", false, "also ask the cluster whether nodes may request the tokens that tokenAttributes name")
+	cmd.Flags().StringVar(&o.kubeconfig, "kubeconfig", "", "the kubeconfig `file` for --cluster; default $KUBECONFIG, then ~/.kube/config")
+	cmd.Flags().StringVar(&o.context, "context", "", "the kubeconfig's `context` to use")
 	cmd.Flags().StringVar(&o.binDir, "bin-dir", "", "also look for the plugins' binaries here (the kubelet's --image-credential-provider-bin-dir)")
 	return cmd
 }
