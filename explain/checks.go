@@ -9,6 +9,7 @@ import (
 	"github.com/kubecred/kubecred/finding"
 	"github.com/kubecred/kubecred/iammap"
 	"github.com/kubecred/kubecred/imagecred"
+	"github.com/kubecred/kubecred/inspect"
 	"github.com/kubecred/kubecred/kubeconfig"
 )
 
@@ -323,4 +324,28 @@ func (e *evidence) judgeAudit() {
 		}
 	}
 	e.found(fs...)
+}
+
+// inspectLater gives a credential to the check of credentials, which also says
+// whether it is late or early; so it waits until the time is known.
+func (e *evidence) inspectLater(text string, w finding.Where) {
+	e.later = append(e.later, func() {
+		issuer := e.first("expected.issuer")
+		if f := e.first("flag.service-account-issuer"); f != "" {
+			issuer = f
+		}
+		c, err := inspect.Inspect(text, inspect.Options{Now: e.at, Issuer: issuer, Audience: e.first("expected.audience")})
+		if err != nil {
+			return
+		}
+		for _, f := range c.Findings {
+			// People cut tokens before they paste them: a missing signature, or
+			// a part that is cut, says nothing.
+			if f.Code == "KC132" || f.Code == "KC139" || strings.Contains(text, "REDACTED") && (f.Code == "KC441" || f.Code == "KC111") {
+				continue
+			}
+			f.Where = w
+			e.found(f)
+		}
+	})
 }

@@ -91,7 +91,7 @@ var lineShapes = sync.OnceValue(func() []lineShape {
 		line("gcr.io", `\b((?:[a-z]+\.)?gcr\.io/[\w./@:-]+)`, func(e *evidence, m []string, w finding.Where) { e.image(m[1], w) }),
 
 		line("--", `(?:^|\s)(--[a-z][a-z0-9-]+)(?:=|\s+)"?([^\s"]+)`, nil), // see flags
-		line("=", `^\s*(?:export\s+|set\s+|\$env:|ENV\s+|-\s+)?([A-Z][A-Z0-9_]{3,60})\s*=\s*(.*)$`, func(e *evidence, m []string, w finding.Where) {
+		line("=", `^\s*(?:env:\s+|environment:\s+)?(?:export\s+|set\s+|\$env:|ENV\s+|-\s+)?([A-Z][A-Z0-9_]{3,60})\s*=\s*(.*)$`, func(e *evidence, m []string, w finding.Where) {
 			e.env(m[1], strings.Trim(m[2], `"' `), w)
 		}),
 		line("expectedissuer", `(?i)expected_?issuer["']?\s*[:=]\s*["']?(\S+?)["']?$`, fact1("expected.issuer")),

@@ -268,6 +268,9 @@ func (e *evidence) execCredentialShape(d *document, n *yaml.Node) (bool, bool) {
 	if exp != "" {
 		e.add("execcred.expires", exp, d.where(get(st, "expirationTimestamp")))
 	}
+	if d.source != "" && n == d.root {
+		e.inspectLater(d.source, w)
+	}
 	e.piece(Piece{Kind: "ExecCredential", Road: finding.Client, Where: w, Summary: strings.TrimPrefix(v, "client.authentication.k8s.io/")})
 	return true, true
 }

@@ -88,6 +88,9 @@ func (e *evidence) providerResponseShape(d *document, n *yaml.Node) (bool, bool)
 		return true, true
 	}
 	e.add("cpresponse", cmpOr(str(n, "apiVersion"), "(no apiVersion)"), d.where(n))
+	if d.source != "" && n == d.root {
+		e.inspectLater(d.source, d.where(n))
+	}
 	if v := get(n, "cacheKeyType"); v != nil {
 		e.add("cpresponse.cacheKeyType", v.Value, d.where(v))
 		switch v.Value {

@@ -92,6 +92,7 @@ func (e *evidence) jwt(token string, w finding.Where) {
 		return
 	}
 	e.claims(c, noText(w))
+	e.inspectLater(token, noText(w))
 	e.piece(Piece{Kind: "JWT", Road: e.jwtRoad(c), Where: noText(w), Summary: describe(c)})
 }
 
@@ -291,4 +292,7 @@ func (e *evidence) eksToken(token string, w finding.Where) {
 		e.add("ekstoken.otherAction", q.Get("Action"), w)
 	}
 	e.piece(Piece{Kind: "EKS token", Road: finding.Client, Where: w, Summary: summary})
+	if e.facts["ekstoken.cut"] == nil {
+		e.inspectLater(token, w)
+	}
 }

@@ -54,7 +54,7 @@ var rooms = map[string]room{
 	"internal/probe":                   {own: []string{"credapi", "ekstoken"}},
 	"internal/awseks":                  {others: []string{"github.com/aws"}},
 	"internal/awsfake":                 {own: []string{"ekstoken"}},
-	"explain":                          {own: []string{"finding", "kubeconfig", "imagecred", "iammap"}, others: []string{"go.yaml.in/yaml/v3"}},
+	"explain":                          {own: []string{"finding", "kubeconfig", "imagecred", "iammap", "inspect"}, others: []string{"go.yaml.in/yaml/v3"}},
 	"broker":                           {own: []string{"credapi", "ekstoken"}, others: []string{"github.com/gofrs/flock"}},
 	"cmd/kubecred-exec":                {own: []string{"broker", "credapi"}},
 	"internal/awsissuer":               {own: []string{"ekstoken"}, others: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
