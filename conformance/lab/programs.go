@@ -43,6 +43,7 @@ var sources = map[string]source{
 	"kubectl":                 {module: "kubernetes", pkg: "k8s.io/kubernetes/cmd/kubectl", of: "k8s.io/kubernetes", flags: kubernetes1},
 	"kubelet":                 {module: "kubernetes", pkg: "k8s.io/kubernetes/cmd/kubelet", of: "k8s.io/kubernetes", flags: kubernetes1},
 	"oracle":                  {module: "kubernetes", pkg: "./oracle", of: "k8s.io/kubernetes", flags: kubernetes1, own: true},
+	"aws-iam-authenticator":   {module: "authenticator", pkg: "sigs.k8s.io/aws-iam-authenticator/cmd/aws-iam-authenticator", of: "sigs.k8s.io/aws-iam-authenticator", flags: "-s -w"},
 	"loki":                    {module: "loki", pkg: "github.com/grafana/loki/v3/cmd/loki", of: "github.com/grafana/loki/v3", flags: "-s -w"},
 }
 

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubecred/kubecred/iammap"
+	"github.com/kubecred/kubecred/internal/cluster"
 )
 
 type explainOptions struct {
@@ -16,6 +19,8 @@ type explainOptions struct {
 	session string
 	userID  string
 	format  string
+	cluster bool
+	canI    []string
 }
 
 func (a *app) authenticatorExplainCommand() *cobra.Command {
@@ -28,15 +33,24 @@ line of the source that says so, and where nothing matches every entry that
 nearly does, with the reason.
 
 ARN is what 'aws sts get-caller-identity' prints, or the ARN of a role or user.
+With --cluster it also says what that gives in the cluster: the RBAC bindings
+that name the user or a group, and by asking the API server whether the user may
+do what --can-i names, or some usual things.
+
 The exit status is 0 where the ARN is mapped and 1 where it is not.`,
 		Example: `  kubecred authenticator explain arn:aws:sts::111122223333:assumed-role/dev/alice --mapping aws-auth.yaml
-  kubecred authenticator explain arn:aws:iam::111122223333:role/dev --session alice --mapping config.yaml -o json`,
+  kubecred authenticator explain arn:aws:iam::111122223333:role/dev --session alice --mapping config.yaml -o json
+  kubecred authenticator explain arn:aws:iam::111122223333:role/dev --mapping configmap://kube-system/aws-auth --cluster --can-i list/pods`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.format != "text" && o.format != "json" {
 				return fmt.Errorf("-o %q: use one of text, json", o.format)
 			}
 			o.sources = append(o.sources, args[1:]...)
+			questions, err := o.questions()
+			if err != nil {
+				return err
+			}
 			sources, err := o.read(cmd.Context(), a)
 			if err != nil {
 				return err
@@ -45,14 +59,72 @@ The exit status is 0 where the ARN is mapped and 1 where it is not.`,
 			if err != nil {
 				return err
 			}
-			return a.showExplanation(&o, x, sources)
+			e := newExplanation(x)
+			if o.cluster && x.Mapped {
+				if e.RBAC, err = o.rights(cmd.Context(), a, x.User, questions); err != nil {
+					return err
+				}
+			}
+			return a.showExplanation(&o, e, sources)
 		},
 	}
 	o.register(cmd)
 	cmd.Flags().StringVar(&o.session, "session", "", "name of the role's session, where the ARN is a role's")
 	cmd.Flags().StringVar(&o.userID, "user-id", "", "unique id of the role or user (AROA..., AIDA...), for mappings by userid")
+	cmd.Flags().BoolVar(&o.cluster, "cluster", false, "say what the user and the groups may do in the cluster of the kubeconfig")
+	cmd.Flags().StringArrayVar(&o.canI, "can-i", nil, "with --cluster: VERB/RESOURCE[.GROUP][@NAMESPACE] to ask for (repeat for more)")
 	cmd.Flags().StringVarP(&o.format, "output", "o", "text", "format: text, json")
 	return cmd
+}
+
+// usual are the questions of --cluster where --can-i names none.
+var usual = []string{"*/*.*", "list/pods", "create/deployments.apps", "list/secrets", "create/pods", "list/nodes"}
+
+// questions reads VERB/RESOURCE[.GROUP][@NAMESPACE].
+func (o *explainOptions) questions() ([]cluster.Access, error) {
+	if len(o.canI) > 0 && !o.cluster {
+		return nil, errors.New("--can-i asks a cluster: give --cluster too")
+	}
+	texts := o.canI
+	if len(texts) == 0 {
+		texts = usual
+	}
+	var out []cluster.Access
+	for _, t := range texts {
+		rest, namespace, _ := strings.Cut(t, "@")
+		verb, resource, ok := strings.Cut(rest, "/")
+		resource, group, _ := strings.Cut(resource, ".")
+		if !ok || verb == "" || resource == "" {
+			return nil, fmt.Errorf("--can-i %q: write VERB/RESOURCE[.GROUP][@NAMESPACE], such as list/pods or create/deployments.apps@web", t)
+		}
+		out = append(out, cluster.Access{Verb: verb, Resource: resource, Group: group, Namespace: namespace})
+	}
+	return out, nil
+}
+
+// rights is what a user may do in the cluster.
+type rights struct {
+	Cluster  string            `json:"cluster"`
+	Bindings []cluster.Binding `json:"bindings"`
+	CanI     []cluster.Access  `json:"canI"`
+}
+
+func (o *explainOptions) rights(ctx context.Context, a *app, u iammap.ClusterUser, questions []cluster.Access) (*rights, error) {
+	if strings.Contains(u.Username+strings.Join(u.Groups, ""), "{{") {
+		return nil, fmt.Errorf("user %q is not complete without the session's name: give it with --session to ask the cluster", u.Username)
+	}
+	client, err := cluster.Connect(o.clusterOptions(a, 0))
+	if err != nil {
+		return nil, err
+	}
+	r := &rights{Cluster: client.Name, Bindings: []cluster.Binding{}}
+	bindings, err := client.Bindings(ctx, u.Username, u.Groups)
+	if err != nil {
+		return nil, err
+	}
+	r.Bindings = append(r.Bindings, bindings...)
+	r.CanI, err = client.May(ctx, u.Username, u.Groups, questions)
+	return r, err
 }
 
 // explanation is the JSON of authenticator explain.
@@ -65,6 +137,7 @@ type explanation struct {
 	Refused      string              `json:"refused,omitempty"`
 	NearMisses   []iammap.NearMiss   `json:"nearMisses"`
 	Notes        []string            `json:"notes"`
+	RBAC         *rights             `json:"rbac,omitempty"`
 }
 
 type place struct {
@@ -92,8 +165,7 @@ func newExplanation(x iammap.Explanation) explanation {
 	return e
 }
 
-func (a *app) showExplanation(o *explainOptions, x iammap.Explanation, sources []*iammap.Source) error {
-	e := newExplanation(x)
+func (a *app) showExplanation(o *explainOptions, e explanation, sources []*iammap.Source) error {
 	if o.format == "json" {
 		enc := json.NewEncoder(a.Stdout)
 		enc.SetIndent("", "  ")
@@ -110,7 +182,7 @@ func (a *app) showExplanation(o *explainOptions, x iammap.Explanation, sources [
 	if faults > 0 {
 		fmt.Fprintf(a.Stderr, "kubecred authenticator lint names %s in these mappings.\n", numbered(faults, "fault", "faults"))
 	}
-	if !x.Mapped {
+	if !e.Mapped {
 		return exitError(exitFindings)
 	}
 	return nil
@@ -152,6 +224,39 @@ func writeExplanation(w io.Writer, e explanation) {
 		}
 		line(w, "near miss", fmt.Sprintf("%s:%d   %s", m.File, m.Line, m.ARN))
 		line(w, "", m.Reason)
+	}
+	if e.RBAC != nil {
+		writeRights(w, e.RBAC)
+	}
+}
+
+func writeRights(w io.Writer, r *rights) {
+	for _, b := range r.Bindings {
+		at := b.Kind + " " + b.Name
+		if b.Namespace != "" {
+			at += " in " + b.Namespace
+		}
+		line(w, "bound", fmt.Sprintf("%s, by %s to %s", b.Role, at, b.Subject))
+	}
+	if len(r.Bindings) == 0 {
+		line(w, "bound", "no binding of "+r.Cluster+" names the user or a group")
+	}
+	for _, q := range r.CanI {
+		what := q.Verb + " " + q.Resource
+		if q.Group != "" && q.Group != "*" {
+			what += "." + q.Group
+		}
+		if q.Resource == "*" && q.Verb == "*" {
+			what = "do everything"
+		}
+		if q.Namespace != "" {
+			what += " in " + q.Namespace
+		}
+		answer := "no    "
+		if q.Allowed {
+			answer = "yes   "
+		}
+		line(w, "may", answer+what)
 	}
 }
 

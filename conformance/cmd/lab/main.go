@@ -4,7 +4,8 @@
 // to see what happens to a credential.
 //
 //	lab build             build the programs that it runs, once
-//	lab up [-port N]      start one and keep it until Ctrl-C
+//	lab up [-port N]      start one and keep it until Ctrl-C; -webhook F names a
+//	                      token webhook's kubeconfig
 //	lab status            say which labs run on this machine, and what dead ones left
 //	lab down [ID]         stop them, or that one
 package main
@@ -21,7 +22,7 @@ import (
 	"github.com/kubecred/kubecred/conformance/lab"
 )
 
-const usage = `usage: lab up [-port N] | status | down [ID] | build
+const usage = `usage: lab up [-port N] [-webhook FILE] | status | down [ID] | build
 
   up       start a control plane and keep it until Ctrl-C
   status   list the labs of this machine, and what killed ones left behind

@@ -29,10 +29,11 @@ func up(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("lab up", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	port := flags.Int("port", 0, "port of the API server; 0 takes a free one")
+	webhook := flags.String("webhook", "", "kubeconfig of a token webhook that the API server asks")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
 		return errors.Join(err, errors.New(strings.TrimSpace(usage)))
 	}
-	l, err := lab.Start(ctx, lab.Options{Log: os.Stderr, Port: *port})
+	l, err := lab.Start(ctx, lab.Options{Log: os.Stderr, Port: *port, TokenWebhook: *webhook})
 	if err != nil {
 		return err
 	}
