@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -152,6 +153,19 @@ func list(s []string) string {
 		return "nothing"
 	}
 	return strings.Join(s, ", ")
+}
+
+// TestEveryRoomIsDescribed holds the table of ARCHITECTURE.md against the rules.
+func TestEveryRoomIsDescribed(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "ARCHITECTURE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range rooms {
+		if !strings.Contains(string(text), "`"+pkg+"`") {
+			t.Errorf("ARCHITECTURE.md does not describe %s", pkg)
+		}
+	}
 }
 
 func TestRefuse(t *testing.T) {
