@@ -80,7 +80,7 @@ the last hour or for --since:
 			}
 			// Little of what a scan allocates lives: collecting early keeps the peak
 			// low and costs next to nothing.
-			defer debug.SetGCPercent(debug.SetGCPercent(50))
+			defer debug.SetGCPercent(debug.SetGCPercent(20))
 			defer debug.SetMemoryLimit(debug.SetMemoryLimit(softLimit))
 			bar := a.startProgress("reading audit logs", args)
 			o.done = bar.done()
@@ -117,7 +117,7 @@ the last hour or for --since:
 
 // softLimit is where the collector begins to work harder, so that a scan stays
 // below 64 MiB with 10,000 live tokens.
-const softLimit = 48 << 20
+const softLimit = 28 << 20
 
 // tokenScan is what a scan of audit logs came to.
 type tokenScan struct {
