@@ -56,7 +56,7 @@ func (d *duration) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// decodeOlder is for v1alpha1 and v1beta1, which have no tokenAttributes.
+// olderConfig is for v1alpha1 and v1beta1, which have no tokenAttributes.
 type olderConfig struct {
 	Kind       string          `json:"kind,omitempty"`
 	APIVersion string          `json:"apiVersion,omitempty"`

@@ -35,7 +35,7 @@ func (s *imageSource) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.version, "kubernetes-version", "", "judge for kubelets of this version, such as 1.25 (default: the newest known)")
 }
 
-// paths are the configs that are meant, and the plugins' directory: those named,
+// imagePaths are the configs that are meant, and the plugins' directory: those named,
 // or else what the kubelet of this machine was given.
 func (a *app) imagePaths(named []string, binDir, root string) ([]string, string, error) {
 	if len(named) > 0 {
@@ -52,7 +52,7 @@ func (a *app) imagePaths(named []string, binDir, root string) ([]string, string,
 	return []string{k.Config}, binDir, nil
 }
 
-// load reads the configs that are named.
+// loadImageConfigs reads the configs that are named.
 func (a *app) loadImageConfigs(ctx context.Context, paths []string, version imagecred.Version) ([]*imagecred.Config, error) {
 	var out []*imagecred.Config
 	for _, path := range paths {

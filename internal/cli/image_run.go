@@ -115,7 +115,7 @@ func readBounded(name string, limit int64) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-// hosts makes a host for each config.
+// imageHosts makes a host for each config.
 func (a *app) imageHosts(configs []*imagecred.Config, o *imageHostOptions, version imagecred.Version) ([]*imagecred.Host, error) {
 	if o.binDir == "" {
 		return nil, errors.New("--run needs --bin-dir, the kubelet's --image-credential-provider-bin-dir")
