@@ -33,6 +33,11 @@ type road interface {
 	read(stdout []byte, now time.Time) (credential, error)
 	// answer writes a kept credential as the client wants it.
 	answer(e entry, now time.Time) []byte
+	// keys are the names under which the answer may lie, the narrowest first, made
+	// from the one that says who asks.
+	keys(base string) []string
+	// attempts is how often an issuer that fails is run, within its time.
+	attempts() int
 }
 
 // credential is what an issuer gave, in the form in which it is kept.
@@ -44,6 +49,9 @@ type credential struct {
 	// until and renew bound its use.
 	until, renew time.Time
 	speaks       string // the version it was written in
+	// scope is the index in keys of the name to keep it under.
+	scope int
+	about string // for people, what it is for
 }
 
 // Ask is one question.
@@ -56,10 +64,12 @@ type Ask struct {
 
 	began   time.Time
 	store   *store
-	key     string
+	keys    []string
+	key     string  // whose lock is taken
 	self    process // who asks
 	served  *servedList
 	suspect uint64 // the credential that seems to have been refused
+	stale   error  // why an old credential was given
 }
 
 // newAsk finds the issuer and the place in the cache.
@@ -73,7 +83,8 @@ func (b *Broker) newAsk(r road, issuer string, args, about []string) (*Ask, erro
 		b.cacheTrouble("works without its cache: ", err)
 	}
 	if a.store != nil {
-		a.key = b.key(r.name(), a.path, args, about...)
+		a.keys = r.keys(b.key(r.name(), a.path, args, about...))
+		a.key = a.lockKey()
 	}
 	return a, nil
 }
@@ -93,15 +104,18 @@ func (a *Ask) lookup() (entry, bool) {
 	if a.store == nil {
 		return entry{}, false
 	}
-	e, ok := a.b.entry(a.store, a.key)
-	if !ok || !e.usable(a.b.Now()) || a.suspect != 0 && e.id == a.suspect && e.created.Before(a.began) {
-		return entry{}, false
+	for _, key := range a.keys {
+		e, ok := a.b.entry(a.store, key)
+		if !ok || !e.usable(a.b.Now()) || a.suspect != 0 && e.id == a.suspect && e.created.Before(a.began) {
+			continue
+		}
+		if a.refused(e) {
+			a.suspect = e.id
+			continue
+		}
+		return e, true
 	}
-	if a.refused(e) {
-		a.suspect = e.id
-		return entry{}, false
-	}
-	return e, true
+	return entry{}, false
 }
 
 // Limits of the noticing of refusals.
@@ -176,6 +190,12 @@ func (a *Ask) remember(id uint64, now time.Time) {
 // Issue returns an answer that takes its time: it runs the issuer, or waits for
 // a process that does.
 func (a *Ask) Issue(ctx context.Context) ([]byte, error) {
+	out, err := a.issue(ctx)
+	a.writeJournal(out, err)
+	return out, err
+}
+
+func (a *Ask) issue(ctx context.Context) ([]byte, error) {
 	defer func() { a.served.close(); a.served = nil }()
 	if a.store == nil {
 		e, err := a.run(ctx, entry{})
@@ -188,9 +208,18 @@ func (a *Ask) Issue(ctx context.Context) ([]byte, error) {
 		return a.ahead(ctx, e)
 	}
 	if err := a.recentFailure(a.began.Add(-failureShare)); err != nil {
-		return nil, err
+		return nil, a.replay(err)
 	}
 	unlock := a.wait(ctx)
+	for range a.keys { // what came of others' runs may say that another lock is the right one
+		key := a.lockKey()
+		if key == a.key || ctx.Err() != nil {
+			break
+		}
+		unlock()
+		a.key = key
+		unlock = a.wait(ctx)
+	}
 	if err := ctx.Err(); err != nil {
 		unlock()
 		return nil, err
@@ -200,7 +229,7 @@ func (a *Ask) Issue(ctx context.Context) ([]byte, error) {
 		return a.give(e), nil
 	}
 	if err := a.recentFailure(a.began.Add(-failureShare)); err != nil {
-		return nil, err
+		return nil, a.replay(err)
 	}
 	e, err := a.renew(ctx)
 	if err != nil {
@@ -232,6 +261,7 @@ func (a *Ask) ahead(ctx context.Context, old entry) ([]byte, error) {
 	case err == nil:
 		return a.give(e), nil
 	case errors.As(err, &failed) && old.usable(a.b.Now()):
+		a.stale = err
 		a.b.notice(fmt.Sprintf("%v; the credential at hand lives until %s", err, old.expires.UTC().Format(time.RFC3339)))
 		return a.give(old), nil
 	}
@@ -328,9 +358,10 @@ func (a *Ask) renew(ctx context.Context) (entry, error) {
 		return entry{}, err
 	}
 	if e.until.After(e.created) {
-		if err := a.store.write(a.key, entrySuffix, e.encode()); err != nil {
+		if err := a.store.write(e.key, entrySuffix, e.encode()); err != nil {
 			a.b.cacheTrouble("works without its cache: ", err)
 		}
+		a.keepScope(e.key)
 		a.store.remove(a.key, failSuffix)
 		a.store.sweep(a.b.Now())
 	}
@@ -345,7 +376,7 @@ func (a *Ask) run(ctx context.Context, old entry) (entry, error) {
 	}
 	stopWord := a.tellLogin()
 	defer stopWord()
-	c, err := a.try(ctx, version)
+	c, err := a.tries(ctx, version)
 	var failed *versionError
 	for errors.As(err, &failed) && ctx.Err() == nil {
 		next := older(failed.asked)
@@ -361,13 +392,17 @@ func (a *Ask) run(ctx context.Context, old entry) (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
+	key := ""
+	if c.scope < len(a.keys) {
+		key = a.keys[c.scope]
+	}
 	now := a.b.Now()
 	if !c.expires.IsZero() && !now.Before(c.expires) {
 		a.b.notice(fmt.Sprintf("%s gave a credential that expired at %s; if it did not, this machine's clock is wrong", a.issuer, c.expires.UTC().Format(time.RFC3339)))
 	}
 	e := entry{
-		key: a.key, id: idOf(c.payload), created: now, expires: c.expires, until: c.until, renew: c.renew,
-		issuer: public(a.issuer, a.args), payload: c.payload,
+		key: key, id: idOf(c.payload), created: now, expires: c.expires, until: c.until, renew: c.renew,
+		issuer: public(a.issuer, a.args), about: c.about, payload: c.payload,
 	}
 	if c.speaks != a.road.asked() {
 		e.speaks = c.speaks
@@ -398,6 +433,33 @@ type versionError struct {
 	asked string
 }
 
+// retryPause is the time before an issuer that failed is run again; it doubles.
+const retryPause = 700 * time.Millisecond
+
+// tries runs the issuer, more than once where the road allows that and there is
+// time. Exit status 2 says by convention that it was asked wrongly, which a second
+// time does not mend.
+func (a *Ask) tries(ctx context.Context, version string) (credential, error) {
+	c, err := a.try(ctx, version)
+	pause := retryPause
+	for range a.road.attempts() - 1 {
+		var failed *IssuerError
+		if !errors.As(err, &failed) || failed.answered || failed.Status == 2 || a.b.Now().Add(pause).Sub(a.began) > a.limit()/2 {
+			break
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return c, ctx.Err()
+		}
+		pause *= 2
+		c, err = a.try(ctx, version)
+	}
+	return c, err
+}
+
 // try runs the issuer once.
 func (a *Ask) try(ctx context.Context, version string) (credential, error) {
 	environ, stdin := a.road.request(version)
@@ -417,7 +479,7 @@ func (a *Ask) try(ctx context.Context, version string) (credential, error) {
 	}
 	c, err := a.road.read(stdout, a.b.Now())
 	if err != nil {
-		return credential{}, &IssuerError{Issuer: a.issuer, Problem: "printed no " + err.Error()}
+		return credential{}, &IssuerError{Issuer: a.issuer, Problem: "printed no " + err.Error(), answered: true}
 	}
 	return c, nil
 }

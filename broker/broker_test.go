@@ -199,7 +199,7 @@ func TestNoLocks(t *testing.T) {
 	}
 }
 
-type heldLock struct{ fileLocker }
+type heldLock struct{}
 
 func (heldLock) tryLock(string) (func(), bool, error) { return nil, false, nil }
 func (heldLock) lock(ctx context.Context, _ string) (func(), error) {

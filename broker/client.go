@@ -36,6 +36,9 @@ func (b *Broker) Client(info, issuer string, args []string) (*Ask, error) {
 func (clientRoad) name() string        { return clientName }
 func (r clientRoad) interactive() bool { return r.wants.Interactive }
 func (clientRoad) refusable() bool     { return true }
+func (clientRoad) attempts() int       { return 1 } // a client tries again by itself
+
+func (clientRoad) keys(base string) []string { return []string{base} }
 
 func (r clientRoad) asked() string {
 	return strings.TrimPrefix(r.wants.APIVersion, credapi.ExecGroup+"/")

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -23,8 +24,7 @@ func (a *Ask) keepFailure(e *IssuerError) {
 }
 
 // recentFailure returns the failure of a run that ended after since. One that
-// could not ask the person does not count for a question that can. What the issuer
-// said then is said again: who waited has not seen it.
+// could not ask the person does not count for a question that can.
 func (a *Ask) recentFailure(since time.Time) error {
 	data, _, err := a.store.read(a.key, failSuffix)
 	if err != nil {
@@ -42,8 +42,15 @@ func (a *Ask) recentFailure(since time.Time) error {
 	if a.road.interactive() && fields["interactive"] != "true" {
 		return nil
 	}
-	if a.b.Stderr != nil {
-		_, _ = a.b.Stderr.Write(said)
+	return &IssuerError{Issuer: a.issuer, Status: status, Problem: strings.ToValidUTF8(fields["problem"], "?"), Shared: true, stderr: said}
+}
+
+// replay says again what the issuer said when it failed for another: who waited
+// has not seen it.
+func (a *Ask) replay(err error) error {
+	var failed *IssuerError
+	if errors.As(err, &failed) && a.b.Stderr != nil {
+		_, _ = a.b.Stderr.Write(failed.stderr)
 	}
-	return &IssuerError{Issuer: a.issuer, Status: status, Problem: strings.ToValidUTF8(fields["problem"], "?"), Shared: true}
+	return err
 }

@@ -42,6 +42,8 @@ type IssuerError struct {
 	Shared bool
 
 	stderr []byte // the end of what the issuer said
+	// answered: it ran to its end and what it printed was wrong.
+	answered bool
 }
 
 func (e *IssuerError) Error() string {

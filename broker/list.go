@@ -17,7 +17,10 @@ type Kept struct {
 	// Road is "client" or "image", Key the entry's name.
 	Road, Key string
 	// Issuer is the command that gave it, without what may be secret there.
-	Issuer  string
+	Issuer string
+	// For is what it is for, where the road knows: an image, a registry, or "any
+	// image".
+	For     string
 	Created time.Time
 	// Expires is when it dies, zero where nobody knows; Until is the moment up to
 	// which it is handed out.
@@ -33,7 +36,7 @@ type Kept struct {
 func (k Kept) Answer() []byte {
 	e := entry{payload: k.payload, expires: k.Expires, until: k.Until}
 	if k.Road == imageName {
-		return nil
+		return imageRoad{wants: credapi.ProviderRequest{APIVersion: credapi.ProviderV1}}.answer(e, k.Created)
 	}
 	return clientRoad{wants: credapi.ExecRequest{APIVersion: credapi.ExecV1}}.answer(e, k.Created)
 }
@@ -70,7 +73,7 @@ func List(dir string) (kept []Kept, damaged int, err error) {
 		road, _, _ := strings.Cut(key, "-")
 		kept = append(kept, Kept{
 			Road: road, Key: key, Issuer: e.issuer, Created: e.created, Expires: e.expires,
-			Until: e.until, Refused: e.refused, payload: e.payload,
+			Until: e.until, Refused: e.refused, For: e.about, payload: e.payload,
 		})
 	}
 	slices.SortFunc(kept, func(a, b Kept) int {
@@ -114,7 +117,7 @@ func Clear(dir string, which func(Kept) bool) (int, error) {
 		key := strings.TrimSuffix(name, suffix)
 		path := filepath.Join(s.dir, name)
 		switch {
-		case which == nil && (strings.HasPrefix(name, tempPrefix) || name == sweepMarker):
+		case which == nil && (strings.HasPrefix(name, tempPrefix) || name == sweepMarker || strings.HasPrefix(name, journalName)):
 		case !isKey(key) || which != nil && !remove[key]:
 			continue
 		case suffix == lockSuffix:

@@ -91,6 +91,7 @@ type entry struct {
 	refusals int
 	speaks   string // the version that the issuer is to be asked in
 	issuer   string // for people: the command, secrets left out
+	about    string // for people: what it is for
 	payload  []byte // in the form of the road
 }
 
@@ -124,6 +125,7 @@ func (e entry) encode() []byte {
 		{"refusals", strconv.Itoa(e.refusals)},
 		{"speaks", e.speaks},
 		{"issuer", oneLine(e.issuer)},
+		{"about", oneLine(e.about)},
 	}, e.payload)
 }
 
@@ -133,7 +135,7 @@ func decodeEntry(data []byte, key string) (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
-	e := entry{key: fields["key"], speaks: fields["speaks"], issuer: fields["issuer"], payload: payload}
+	e := entry{key: fields["key"], speaks: fields["speaks"], issuer: fields["issuer"], about: fields["about"], payload: payload}
 	if e.id, err = strconv.ParseUint(fields["id"], 16, 64); err != nil {
 		return entry{}, errRecord
 	}

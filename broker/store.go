@@ -48,6 +48,7 @@ const (
 	failSuffix   = ".fail"
 	lockSuffix   = ".lock"
 	whoSuffix    = ".who"
+	scopeSuffix  = ".scope"
 	tempPrefix   = ".tmp-"
 )
 

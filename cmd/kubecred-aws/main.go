@@ -1,6 +1,6 @@
 // Kubecred-aws gets credentials out of AWS for Kubernetes: tokens for the API
-// server of an EKS cluster. It is run by kubecred-exec where its cache has
-// nothing, or by a client directly.
+// server of an EKS cluster, and passwords of Amazon ECR for the kubelet. It is run
+// by kubecred-exec where its cache has nothing, or by a client directly.
 package main
 
 import (
@@ -24,6 +24,7 @@ import (
 // Exit statuses.
 const (
 	exitOK     = 0
+	exitLater  = 1 // what AWS answers now it may not answer later
 	exitFailed = 2
 )
 
@@ -37,6 +38,7 @@ func main() {
 // world is the outside as the program sees it. Tests make one of their own.
 type world struct {
 	stdin          *os.File
+	input          io.Reader // stdin as a stream
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	home           string
@@ -45,7 +47,7 @@ type world struct {
 
 func system() world {
 	home, _ := os.UserHomeDir()
-	return world{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, home: home, now: time.Now}
+	return world{stdin: os.Stdin, input: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, home: home, now: time.Now}
 }
 
 func run(ctx context.Context, args []string, w world) int {
@@ -60,6 +62,8 @@ func run(ctx context.Context, args []string, w world) int {
 			_, err = fmt.Fprintf(w.stdout, "kubecred-aws %s\n", buildVersion())
 		case "token":
 			err = token(ctx, o, w)
+		case "get-credentials":
+			err = password(ctx, o, w)
 		}
 	}
 	if err != nil {
@@ -67,6 +71,10 @@ func run(ctx context.Context, args []string, w world) int {
 			err = errors.New("interrupted")
 		}
 		fmt.Fprintf(w.stderr, "kubecred-aws: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+		var ours *awsissuer.Error
+		if errors.As(err, &ours) && ours.Transient {
+			return exitLater
+		}
 		return exitFailed
 	}
 	return exitOK

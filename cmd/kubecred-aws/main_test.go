@@ -67,8 +67,8 @@ func TestDropIn(t *testing.T) {
 
 func TestCommandLine(t *testing.T) {
 	for line, want := range map[string]string{
-		"":                                       "want token (kubecred-aws --help says more)",
-		"tokens":                                 `"tokens" is none of token, version, help`,
+		"":                                       "want token or get-credentials (kubecred-aws --help says more)",
+		"tokens":                                 `"tokens" is none of token, get-credentials, version, help`,
 		"token":                                  "no cluster: give --cluster-name NAME",
 		"token --cluster demo":                   "unknown flag: --cluster (kubecred-aws --help says more)",
 		"token -i demo --output text":            `--output "text": clients read json only`,

@@ -19,6 +19,7 @@ const usage = `kubecred-aws: credentials of AWS for Kubernetes
 
 usage:
   kubecred-aws token --cluster-name NAME [flags]
+  kubecred-aws get-credentials [flags]
   kubecred-aws version
 
   token    prints an ExecCredential with a token for an EKS cluster, in the
@@ -26,15 +27,29 @@ usage:
            'aws eks get-token' and of 'aws-iam-authenticator token'; also
            'kubecred-aws eks get-token ...' means the same.
 
-flags:
+  get-credentials
+           answers the kubelet, as an image credential provider, for registries
+           of Amazon ECR and no others: reads a CredentialProviderRequest on
+           stdin, prints a CredentialProviderResponse
+
+flags of token:
       --cluster-name NAME   the cluster
   -i, --cluster-id ID       the cluster's id, on Outposts, or its name
       --region REGION       AWS region; else AWS_REGION, or the profile's
-      --profile NAME        profile of the AWS config files; else AWS_PROFILE
-  -r, --role-arn ARN        role to assume (also --role); again for a chain
-  -s, --session-name NAME   name of the role's session (kubecred)
   -e, --external-id ID      external id that the role wants
       --token-only          print the token alone
+
+flags of both:
+      --profile NAME        profile of the AWS config files; else AWS_PROFILE
+  -r, --role-arn ARN        role to assume (also --role); again for a chain
+  -s, --session-name NAME   name of the role's session
+
+flags of get-credentials:
+      --identity WHO        who asks ECR: pod (with the service account's token),
+                            node, or pod-then-node, which says so when it falls
+                            back; pod where the kubelet sends a token, else node
+      --host HOST=REGISTRY  a host of your own that stands for a registry of ECR,
+                            such as a pull-through proxy; may be given again
 `
 
 // options is what the command line asks for.
@@ -46,6 +61,8 @@ type options struct {
 	sessionName            string
 	externalID             string
 	tokenOnly              bool
+	identity               string
+	hosts                  []string
 }
 
 func (o options) source() awsissuer.Source {
@@ -71,6 +88,8 @@ func parse(args []string) (options, error) {
 	f.StringVarP(&o.sessionName, "session-name", "s", "", "")
 	f.StringVarP(&o.externalID, "external-id", "e", "", "")
 	f.BoolVar(&o.tokenOnly, "token-only", false, "")
+	f.StringVar(&o.identity, "identity", "", "")
+	f.StringArrayVar(&o.hosts, "host", nil, "")
 	f.StringVar(&output, "output", "json", "") // the AWS CLI's, json alone
 	f.BoolVar(&noPager, "no-cli-pager", false, "")
 	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
@@ -88,22 +107,29 @@ func parse(args []string) (options, error) {
 	switch words := strings.Join(f.Args(), " "); words {
 	case "token", "eks get-token":
 		o.command = "token"
-	case "version":
+	case "version", "get-credentials":
 		o.command = words
 	case "help":
 		return o, pflag.ErrHelp
 	case "":
-		return o, errors.New("want token (kubecred-aws --help says more)")
+		return o, errors.New("want token or get-credentials (kubecred-aws --help says more)")
 	default:
-		return o, fmt.Errorf("%.60q is none of token, version, help", words)
+		return o, fmt.Errorf("%.60q is none of token, get-credentials, version, help", words)
 	}
-	if o.command == "token" {
-		return o, o.check(output)
+	var err error
+	switch o.command {
+	case "token":
+		err = o.checkToken(output)
+	case "get-credentials":
+		err = o.checkPassword()
 	}
-	return o, nil
+	if err == nil {
+		err = o.checkRoles()
+	}
+	return o, err
 }
 
-func (o options) check(output string) error {
+func (o options) checkToken(output string) error {
 	switch {
 	case output != "json":
 		return fmt.Errorf("--output %.20q: clients read json only", output)
@@ -111,7 +137,23 @@ func (o options) check(output string) error {
 		return errors.New("no cluster: give --cluster-name NAME")
 	case len(o.roles) == 0 && (o.sessionName != "" || o.externalID != ""):
 		return errors.New("--session-name and --external-id belong to --role-arn, which is not given")
+	case o.identity != "" || len(o.hosts) > 0:
+		return errors.New("--identity and --host belong to get-credentials")
 	}
+	return nil
+}
+
+func (o options) checkPassword() error {
+	switch {
+	case o.clusterName != "" || o.clusterID != "" || o.tokenOnly || o.region != "" || o.externalID != "":
+		return errors.New("--cluster-name, --cluster-id, --region, --external-id and --token-only belong to token; the region is the registry's")
+	case o.identity != "" && o.identity != "pod" && o.identity != "node" && o.identity != "pod-then-node":
+		return fmt.Errorf("--identity %.20q: use pod, node or pod-then-node", o.identity)
+	}
+	return nil
+}
+
+func (o options) checkRoles() error {
 	for _, role := range o.roles {
 		parts := strings.SplitN(role, ":", 6)
 		if len(parts) != 6 || parts[0] != "arn" || parts[2] != "iam" || !strings.HasPrefix(parts[5], "role/") {

@@ -281,8 +281,8 @@ func TestCommandLine(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "want client -- ISSUER ARGS... (kubecred-exec --help says more)"},
-		{[]string{"clint"}, `"clint" is none of client, version, help`},
+		{nil, "want client or image, then -- ISSUER ARGS... (kubecred-exec --help says more)"},
+		{[]string{"clint"}, `"clint" is none of client, image, version, help`},
 		{[]string{"client"}, "no issuer given: want client -- ISSUER ARGS..."},
 		{[]string{"client", "--"}, "no issuer given: want client -- ISSUER ARGS..."},
 		{[]string{"client", "--cache"}, "unknown flag --cache; the issuer and its arguments stand after -- (kubecred-exec --help says more)"},

@@ -9,6 +9,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -44,7 +45,7 @@ func run(args []string) int {
 	if o.warning != "" {
 		b.Notice(o.warning)
 	}
-	ask, err := b.Client(os.Getenv(credapi.ExecInfoEnv), o.issuer, o.args)
+	ask, err := question(b, o)
 	if err != nil {
 		say(err.Error())
 		return status(err)
@@ -65,6 +66,18 @@ func run(args []string) int {
 		return exitFailed
 	}
 	return exitOK
+}
+
+// question reads what the client asks.
+func question(b *broker.Broker, o options) (*broker.Ask, error) {
+	if o.road == "client" {
+		return b.Client(os.Getenv(credapi.ExecInfoEnv), o.issuer, o.args)
+	}
+	request, err := io.ReadAll(io.LimitReader(os.Stdin, credapi.MaxDocument+1))
+	if err != nil {
+		return nil, errors.New("the request on stdin cannot be read: " + err.Error())
+	}
+	return b.Image(request, o.issuer, o.args)
 }
 
 // status is the exit status for an error: the issuer's own where it has one.

@@ -79,6 +79,9 @@ func issuer(args []string) int {
 	if o["stderr"] != "" {
 		fmt.Fprintln(os.Stderr, o["stderr"])
 	}
+	if o["provider"] != "" {
+		return provider(o)
+	}
 	var info struct{ APIVersion string }
 	_ = json.Unmarshal([]byte(os.Getenv("KUBERNETES_EXEC_INFO")), &info)
 	version := "client.authentication.k8s.io/" + o["speaks"]
@@ -141,6 +144,36 @@ func issuer(args []string) int {
 	return 0
 }
 
+// provider is the fake of the kubelet's protocol.
+func provider(o map[string]string) int {
+	var request struct{ APIVersion, Image, ServiceAccountToken string }
+	if err := json.NewDecoder(os.Stdin).Decode(&request); err != nil {
+		return 97
+	}
+	if file := o["failures"]; file != "" { // that many runs fail
+		n, _ := os.ReadFile(file)
+		if len(n) > 0 {
+			_ = os.WriteFile(file, n[1:], 0o600)
+			fmt.Fprintln(os.Stderr, "no luck, my password is "+secret[:2]+"...")
+			return 1
+		}
+	}
+	version := request.APIVersion
+	if o["speaks"] != "" {
+		version = "credentialprovider.kubelet.k8s.io/" + o["speaks"]
+	}
+	registry, _, _ := strings.Cut(request.Image, "/")
+	if o["duration"] == "" {
+		o["duration"] = "6h0m0s"
+	}
+	auth := `{"` + registry + `":{"username":"AWS","password":"` + secret + "-" + strconv.Itoa(os.Getpid()) + `"}}`
+	if o["mode"] == "none" {
+		auth = "null"
+	}
+	fmt.Printf(`{"kind":"CredentialProviderResponse","apiVersion":"%s","cacheKeyType":"%s","cacheDuration":"%s","auth":%s}`, version, o["provider"], o["duration"], auth)
+	return 0
+}
+
 // world is a home of its own for one test.
 type world struct {
 	t    *testing.T
@@ -165,7 +198,7 @@ func (w *world) runs() []string {
 	if err != nil {
 		return nil
 	}
-	return strings.Split(strings.TrimSpace(string(data)), "\n")
+	return strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
 }
 
 type result struct {

@@ -18,10 +18,12 @@ const usage = `kubecred-exec: a credential plugin that asks another one, and rem
 
 usage:
   kubecred-exec client [flags] -- ISSUER ARGS...
+  kubecred-exec image [flags] -- ISSUER ARGS...
   kubecred-exec version
 
   client   answers kubectl and every other client that speaks the protocol of
            client-go's exec plugins
+  image    answers the kubelet, as an image credential provider
 
 ISSUER is any program that speaks the same protocol, in any of its versions. It
 is looked for beside kubecred-exec, then in PATH.
@@ -63,10 +65,10 @@ func parse(args, environ []string) (options, error) {
 	env := environment(environ)
 	o := options{refusals: true, timeout: broker.DefaultTimeout, loginTimeout: broker.DefaultLoginTimeout}
 	if len(args) == 0 {
-		return o, errors.New("want client -- ISSUER ARGS... (kubecred-exec --help says more)")
+		return o, errors.New("want client or image, then -- ISSUER ARGS... (kubecred-exec --help says more)")
 	}
 	switch args[0] {
-	case "client":
+	case "client", "image":
 		o.road = args[0]
 	case "version", "--version":
 		o.text = "kubecred-exec " + buildVersion() + "\n"
@@ -75,7 +77,7 @@ func parse(args, environ []string) (options, error) {
 		o.text = usage
 		return o, nil
 	default:
-		return o, fmt.Errorf("%.40q is none of client, version, help", args[0])
+		return o, fmt.Errorf("%.40q is none of client, image, version, help", args[0])
 	}
 	noCache := isOn(env("KUBECRED_NO_CACHE"))
 	if v := env("KUBECRED_REFUSALS"); v != "" {

@@ -26,6 +26,8 @@ type Error struct {
 	Problem string
 	Hint    string
 	Err     error
+	// Transient tells that the same call may do better a little later.
+	Transient bool
 }
 
 func (e *Error) Error() string {

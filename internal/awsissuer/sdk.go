@@ -358,15 +358,17 @@ func (l *loaded) explain(err error, src Source, w World) error {
 		if offset != 0 {
 			s += fmt.Sprintf(" (this machine's clock is %s %s)", offset.Abs(), direction(offset))
 		}
-		return &Error{Problem: s, Hint: hintFor(api.ErrorCode(), src), Err: err}
+		return &Error{Problem: s, Hint: hintFor(api.ErrorCode(), src), Err: err, Transient: passing(err, api)}
+	case errors.As(err, &status) && status.HTTPStatusCode() == 0:
+		return &Error{Problem: "AWS cannot be reached: " + oneLine(cause(status.Err)), Hint: "Is the network, or the proxy, in the way?", Err: err, Transient: true}
 	case errors.As(err, &status):
-		return &Error{Problem: fmt.Sprintf("AWS answers with HTTP status %d", status.HTTPStatusCode()), Err: err}
+		return &Error{Problem: fmt.Sprintf("AWS answers with HTTP status %d", status.HTTPStatusCode()), Err: err, Transient: true}
 	case strings.Contains(text, "no EC2 IMDS role found"):
 		return noCredentials(err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return &Error{Problem: "AWS did not answer in time", Hint: "Is the network, or the proxy, in the way?", Err: err}
+		return &Error{Problem: "AWS did not answer in time", Hint: "Is the network, or the proxy, in the way?", Err: err, Transient: true}
 	}
-	return &Error{Problem: "getting AWS credentials failed: " + oneLine(cause(err)), Err: err}
+	return &Error{Problem: "getting AWS credentials failed: " + oneLine(cause(err)), Err: err, Transient: true}
 }
 
 // cause is the innermost error that has something to say.
@@ -398,6 +400,15 @@ func skewed(err error) bool {
 		return true
 	}
 	return false
+}
+
+// passing tells whether an error of AWS may pass by itself.
+func passing(err error, api smithy.APIError) bool {
+	if strings.Contains(api.ErrorCode(), "Throttl") || api.ErrorFault() == smithy.FaultServer {
+		return true
+	}
+	var status *smithyhttp.ResponseError
+	return errors.As(err, &status) && status.HTTPStatusCode() >= 500
 }
 
 func hintFor(code string, src Source) string {

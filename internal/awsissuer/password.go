@@ -1,0 +1,236 @@
+package awsissuer
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecrpublic"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+)
+
+// Identity says who asks ECR for a password.
+type Identity string
+
+// The identities. Without one it is the pod's where the kubelet sends a service
+// account token, and the node's where it does not.
+const (
+	Pod         Identity = "pod"
+	Node        Identity = "node"
+	PodThenNode Identity = "pod-then-node"
+)
+
+// RoleAnnotation is the annotation of a service account by which its role is
+// named, as for cloud-provider-aws.
+const RoleAnnotation = "eks.amazonaws.com/ecr-role-arn"
+
+// PasswordRequest asks for the password of a registry.
+type PasswordRequest struct {
+	Source
+	Image string
+	// Token and Annotations are those of the pod's service account.
+	Token       string
+	Annotations map[string]string
+	Identity    Identity
+	Aliases     []Alias
+}
+
+// Password is what a registry takes.
+type Password struct {
+	// Host is the one that the image names.
+	Host               string
+	Username, Password string
+	// Keep is how long it may be kept.
+	Keep time.Duration
+	// Warning is something a person should know, or "".
+	Warning string
+}
+
+// RegistryPassword gets a password for the registry of an image. A host that is
+// not one of Amazon ECR, and that no alias maps to one, is refused before AWS is
+// asked: a password of ECR is good for all registries of the account, and nobody
+// else's host may see it.
+func RegistryPassword(ctx context.Context, w World, r PasswordRequest) (Password, error) {
+	host := ImageHost(r.Image)
+	registry, ok := ParseRegistry(host)
+	for _, a := range r.Aliases {
+		if a.Host == host {
+			registry, ok = a.Registry, true
+		}
+	}
+	if !ok {
+		return Password{}, &Error{
+			Problem: fmt.Sprintf("%.100q is no registry of Amazon ECR, so it gets no password", host),
+			Hint:    "Leave it out of matchImages, or map it with --host where it stands for one",
+		}
+	}
+	identity, err := r.identity()
+	if err != nil {
+		return Password{}, err
+	}
+	p, err := registryPassword(ctx, w, r, registry, identity)
+	if err != nil && identity == PodThenNode && ctx.Err() == nil {
+		why := err
+		if p, err = registryPassword(ctx, w, r, registry, Node); err == nil {
+			p.Warning = "the pod's own identity failed, and the node's was taken as --identity says: " + why.Error()
+		}
+	}
+	p.Host = host
+	return p, err
+}
+
+func (r PasswordRequest) identity() (Identity, error) {
+	switch r.Identity {
+	case "":
+		if r.Token != "" {
+			return Pod, nil
+		}
+		return Node, nil
+	case Pod:
+		if r.Token == "" {
+			return "", &Error{
+				Problem: "--identity pod, and the kubelet sent no service account token",
+				Hint:    "Set tokenAttributes in the provider's config (apiVersion v1)",
+			}
+		}
+	}
+	return r.Identity, nil
+}
+
+func registryPassword(ctx context.Context, w World, r PasswordRequest, registry Registry, identity Identity) (Password, error) {
+	region := registry.Region
+	if registry.Public {
+		region = "us-east-1"
+	}
+	src := r.Source
+	src.Region = region
+	if identity != Node {
+		src.Roles = nil // the pod's role is assumed with its token
+	}
+	l, err := load(ctx, w, src)
+	if err != nil {
+		return Password{}, err
+	}
+	if identity != Node {
+		if err := l.becomePod(w, r); err != nil {
+			return Password{}, err
+		}
+	}
+	endpoint := hasEndpoint(l.Config, w)
+	var encoded *string
+	var expires *time.Time
+	if registry.Public {
+		var out *ecrpublic.GetAuthorizationTokenOutput
+		if out, err = ecrpublic.NewFromConfig(l.Config).GetAuthorizationToken(ctx, nil); err == nil && out.AuthorizationData != nil {
+			encoded, expires = out.AuthorizationData.AuthorizationToken, out.AuthorizationData.ExpiresAt
+		}
+	} else {
+		client := ecr.NewFromConfig(l.Config, func(o *ecr.Options) {
+			if endpoint {
+				return // a configured endpoint wins
+			}
+			if registry.FIPS {
+				o.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateEnabled
+			}
+			if registry.DualStack {
+				o.EndpointOptions.UseDualStackEndpoint = aws.DualStackEndpointStateEnabled
+			}
+		})
+		var out *ecr.GetAuthorizationTokenOutput
+		if out, err = client.GetAuthorizationToken(ctx, nil); err == nil && len(out.AuthorizationData) > 0 {
+			encoded, expires = out.AuthorizationData[0].AuthorizationToken, out.AuthorizationData[0].ExpiresAt
+		}
+	}
+	if err != nil {
+		return Password{}, l.explain(err, src, w)
+	}
+	return readPassword(encoded, expires, w.Now())
+}
+
+func readPassword(encoded *string, expires *time.Time, now time.Time) (Password, error) {
+	bad := &Error{Problem: "ECR answered without a password", Transient: true}
+	if encoded == nil {
+		return Password{}, bad
+	}
+	raw, err := base64.StdEncoding.DecodeString(*encoded)
+	if err != nil {
+		return Password{}, bad
+	}
+	user, password, ok := strings.Cut(string(raw), ":")
+	if !ok || user == "" || password == "" {
+		return Password{}, bad
+	}
+	p := Password{Username: user, Password: password}
+	if expires != nil {
+		p.Keep = keep(expires.Sub(now))
+	}
+	return p, nil
+}
+
+// keep is how long a password of that life is kept: somewhere between 80 and 90
+// percent, by chance, so that a cluster's nodes, started together, do not come
+// back together.
+func keep(life time.Duration) time.Duration {
+	if life <= 0 {
+		return 0
+	}
+	return (life*8/10 + time.Duration(rand.Int64N(int64(life)/10+1))).Truncate(time.Second)
+}
+
+// becomePod makes the credentials those of the role that the service account
+// names, got with the pod's own token.
+func (l *loaded) becomePod(w World, r PasswordRequest) error {
+	role := r.Annotations[RoleAnnotation]
+	if role == "" && len(r.Roles) > 0 {
+		role = r.Roles[0]
+	}
+	role = first(role, w.Getenv("AWS_ECR_ROLE_ARN"))
+	switch {
+	case r.Token == "":
+		return &Error{Problem: "the kubelet sent no service account token", Hint: "Set tokenAttributes in the provider's config (apiVersion v1)"}
+	case role == "":
+		return &Error{
+			Problem: "no role for the service account: it has no annotation " + RoleAnnotation + ", and no --role-arn is given",
+			Hint:    "Annotate it, list the annotation in tokenAttributes, or take --identity node",
+		}
+	}
+	l.Credentials = aws.NewCredentialsCache(stscreds.NewWebIdentityRoleProvider(sts.NewFromConfig(l.Config), role, podToken(r.Token), func(o *stscreds.WebIdentityRoleOptions) {
+		o.RoleSessionName = first(r.SessionName, sessionName(r.Token))
+	}))
+	return nil
+}
+
+type podToken string
+
+func (t podToken) GetIdentityToken() ([]byte, error) { return []byte(t), nil }
+
+// sessionName names the account in AWS's own log: kubecred-NAMESPACE-ACCOUNT, in
+// the characters and the length that STS allows.
+func sessionName(token string) string {
+	name := "kubecred"
+	parts := strings.Split(token, ".")
+	if len(parts) == 3 {
+		var claims struct {
+			Subject string `json:"sub"`
+		}
+		if payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "=")); err == nil && json.Unmarshal(payload, &claims) == nil {
+			if account, ok := strings.CutPrefix(claims.Subject, "system:serviceaccount:"); ok {
+				name += "-" + strings.ReplaceAll(account, ":", "-")
+			}
+		}
+	}
+	name = strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || strings.ContainsRune("+=,.@_-", r) {
+			return r
+		}
+		return '-'
+	}, name)
+	return name[:min(len(name), 64)]
+}
