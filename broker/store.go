@@ -14,6 +14,9 @@ import (
 // DirEnv names the variable that puts the cache elsewhere.
 const DirEnv = "KUBECRED_CACHE_DIR"
 
+// NodeDir is the image road's cache where root has no home.
+const NodeDir = "/var/cache/kubecred/exec"
+
 // DefaultDir is where a road ("client" or "image") has its cache:
 // KUBECRED_CACHE_DIR, or kubecred/exec in the user's cache directory
 // (XDG_CACHE_HOME, ~/.cache; ~/Library/Caches on macOS, %LocalAppData% on
@@ -28,7 +31,7 @@ func DefaultDir(road string) (string, error) {
 	}
 	base, err := os.UserCacheDir()
 	if err != nil && road == imageName && os.Geteuid() == 0 {
-		return "/var/cache/kubecred/exec", nil
+		return NodeDir, nil
 	}
 	if err != nil {
 		return "", errors.New("there is no home directory")

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,7 +56,7 @@ func (a *app) cacheClearCommand() *cobra.Command {
 
 // cacheDirs are the directories in which kubecred-exec keeps things: one for
 // both roads, but for a kubelet that runs without a home.
-func cacheDirs() ([]string, error) {
+func (a *app) cacheDirs() ([]string, error) {
 	var dirs []string
 	var errs []error
 	for _, road := range []string{"client", "image"} {
@@ -65,6 +67,10 @@ func cacheDirs() ([]string, error) {
 		case !slices.Contains(dirs, dir):
 			dirs = append(dirs, dir)
 		}
+	}
+	// The kubelet's, where this program has a home and the kubelet has none.
+	if info, err := os.Stat(broker.NodeDir); err == nil && info.IsDir() && os.Geteuid() == 0 && !slices.Contains(dirs, broker.NodeDir) && a.Getenv(broker.DirEnv) == "" {
+		dirs = append(dirs, broker.NodeDir)
 	}
 	if len(dirs) == 0 {
 		return nil, fmt.Errorf("there is no cache: %w", errs[0])
@@ -77,6 +83,7 @@ type keptJSON struct {
 	Road        string    `json:"road"`
 	Issuer      string    `json:"issuer"`
 	Whose       string    `json:"whose"`
+	For         string    `json:"for,omitempty"`
 	Created     time.Time `json:"created"`
 	Expires     time.Time `json:"expires,omitzero"`
 	HandedOutTo time.Time `json:"handedOutUntil"`
@@ -90,7 +97,7 @@ func (a *app) cacheList(format string) error {
 	if format != "text" && format != "json" {
 		return fmt.Errorf("-o %q: use one of text, json", format)
 	}
-	dirs, err := cacheDirs()
+	dirs, err := a.cacheDirs()
 	if err != nil {
 		return err
 	}
@@ -105,7 +112,7 @@ func (a *app) cacheList(format string) error {
 		damaged += bad
 		for _, k := range kept {
 			out = append(out, keptJSON{
-				Road: k.Road, Issuer: k.Issuer, Whose: whose(k, now), Created: k.Created.UTC(), Expires: utc(k.Expires),
+				Road: k.Road, Issuer: k.Issuer, Whose: whose(k, now), For: k.For, Created: k.Created.UTC(), Expires: utc(k.Expires),
 				HandedOutTo: k.Until.UTC(), Live: k.Until.After(now) && !k.Created.After(now), LastRefusal: utc(k.Refused), Key: k.Key, CacheDir: dir,
 			})
 		}
@@ -129,7 +136,10 @@ func utc(t time.Time) time.Time {
 
 func (a *app) cacheText(out []keptJSON, dirs []string, damaged int, now time.Time) {
 	for _, k := range out {
-		fmt.Fprintf(a.Stdout, "%s   %s\n", k.Road, printable(k.Issuer))
+		fmt.Fprintf(a.Stdout, "%-6s   %s\n", k.Road, printable(k.Issuer))
+		if k.For != "" {
+			fmt.Fprintf(a.Stdout, "  for      %s\n", printable(k.For))
+		}
 		if k.Whose != "" {
 			fmt.Fprintf(a.Stdout, "  whose    %s\n", printable(k.Whose))
 		}
@@ -196,14 +206,26 @@ func whose(k broker.Kept, now time.Time) string {
 		return facts["subject"] + " of " + facts["issuer"]
 	case facts["certificateSubject"] != "":
 		return "certificate of " + facts["certificateSubject"]
+	case c.Kind == "CredentialProviderResponse":
+		return strings.Join(users(c), "; ")
 	case facts["token"] == "opaque":
 		return "a token that tells nothing of itself"
 	}
 	return ""
 }
 
+// users are the registry's users that a provider's answer names.
+func users(c inspect.Credential) []string {
+	for _, f := range c.Facts {
+		if list, ok := f.Value.([]string); ok && f.Key == "auth" {
+			return list
+		}
+	}
+	return []string{"no credential"}
+}
+
 func (a *app) cacheClear(expired bool) error {
-	dirs, err := cacheDirs()
+	dirs, err := a.cacheDirs()
 	if err != nil {
 		return err
 	}

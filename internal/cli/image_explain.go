@@ -87,6 +87,9 @@ func (a *app) imageExplain(ctx context.Context, o *imageExplainOptions, images [
 			return err
 		}
 	}
+	if o.format == "text" {
+		show = a.withJournal(show, e.flush)
+	}
 	bad := 0
 	one := func(image string) error {
 		ref, err := imagecred.ParseImage(image)
