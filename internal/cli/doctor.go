@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubecred/kubecred/explain"
 	"github.com/kubecred/kubecred/finding"
 	"github.com/kubecred/kubecred/internal/report"
 )
@@ -94,6 +95,12 @@ func (a *app) doctor(ctx context.Context, o *doctorOptions) error {
 	bar.stop()
 	if err != nil {
 		return err
+	}
+	// What several findings have in common is said once, as a finding of its own.
+	for _, c := range explain.Together(p.findings, explain.Options{Now: at}) {
+		if c.Sure {
+			p.findings = append(p.findings, c.Finding)
+		}
 	}
 	if len(p.sources) == 0 && len(p.findings) == 0 {
 		fmt.Fprintln(a.Stderr, "kubecred: no kubeconfig, no audit log and no kubelet in the usual places: give --kubeconfig, --audit-log, --image-config or --cluster")
