@@ -45,6 +45,8 @@ var sources = map[string]source{
 	"oracle":                  {module: "kubernetes", pkg: "./oracle", of: "k8s.io/kubernetes", flags: kubernetes1, own: true},
 	"aws-iam-authenticator":   {module: "authenticator", pkg: "sigs.k8s.io/aws-iam-authenticator/cmd/aws-iam-authenticator", of: "sigs.k8s.io/aws-iam-authenticator", flags: "-s -w"},
 	"loki":                    {module: "loki", pkg: "github.com/grafana/loki/v3/cmd/loki", of: "github.com/grafana/loki/v3", flags: "-s -w"},
+	// A peer, for benchmarks.
+	"ecr-credential-provider": {module: "peers/ecr-credential-provider", pkg: "k8s.io/cloud-provider-aws/cmd/ecr-credential-provider", of: "k8s.io/cloud-provider-aws", flags: "-s -w"},
 }
 
 // Programs returns the names that [Program] knows, sorted.
@@ -56,6 +58,10 @@ func Programs() []string {
 	slices.Sort(names)
 	return names
 }
+
+// IsPeer tells whether a program is there to be compared with, and no part of a
+// lab.
+func IsPeer(name string) bool { return strings.HasPrefix(sources[name].module, "peers/") }
 
 // Program returns the path of a program, built from its pinned module. Each is
 // built once and kept in the user's cache folder, kubecred/lab/VERSION-HASH/NAME,

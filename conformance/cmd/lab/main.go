@@ -3,7 +3,7 @@
 // Lab runs a real Kubernetes control plane on this machine for people who want
 // to see what happens to a credential.
 //
-//	lab build             build the programs that it runs, once
+//	lab build [PROGRAM]   build the programs that it runs, once
 //	lab up [-port N]      start one and keep it until Ctrl-C; -webhook F names a
 //	                      token webhook's kubeconfig
 //	lab status            say which labs run on this machine, and what dead ones left
@@ -16,18 +16,20 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/kubecred/kubecred/conformance/lab"
 )
 
-const usage = `usage: lab up [-port N] [-webhook FILE] | status | down [ID] | build
+const usage = `usage: lab up [-port N] [-webhook FILE] | status | down [ID] | build [PROGRAM...]
 
   up       start a control plane and keep it until Ctrl-C
   status   list the labs of this machine, and what killed ones left behind
   down     stop every lab, or the one with this ID
-  build    build every program that a lab may run, which up does when it has to
+  build    build every program that a lab may run, which up does when it has to,
+           or those named, and print their paths
 `
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -48,7 +50,7 @@ func run(args []string) int {
 	case "down":
 		err = down(ctx, args[1:])
 	case "build":
-		err = build(ctx)
+		err = build(ctx, args[1:])
 	case "help", "-h", "--help":
 		fmt.Print(usage)
 	default:
@@ -62,10 +64,19 @@ func run(args []string) int {
 	return 0
 }
 
-func build(ctx context.Context) error {
-	for _, name := range lab.Programs() {
-		if _, err := lab.Program(ctx, name, os.Stderr); err != nil {
+func build(ctx context.Context, names []string) error {
+	show := len(names) > 0
+	if !show {
+		// The peers are of use to benchmarks only.
+		names = slices.DeleteFunc(lab.Programs(), lab.IsPeer)
+	}
+	for _, name := range names {
+		path, err := lab.Program(ctx, name, os.Stderr)
+		if err != nil {
 			return err
+		}
+		if show {
+			fmt.Println(path)
 		}
 	}
 	return nil
