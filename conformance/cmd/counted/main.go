@@ -75,10 +75,11 @@ type counter struct {
 	parents                 map[string]bool     // tests that have subtests
 	failedIn                map[string]bool     // packages with a failed test
 	failures                []string            // tests that failed
+	subtests                map[string]int      // of a test that is no subtest itself
 }
 
 func newCounter(w io.Writer, noSkips bool) *counter {
-	return &counter{w: w, noSkips: noSkips, output: map[string][]string{}, parents: map[string]bool{}, failedIn: map[string]bool{}}
+	return &counter{w: w, noSkips: noSkips, output: map[string][]string{}, parents: map[string]bool{}, failedIn: map[string]bool{}, subtests: map[string]int{}}
 }
 
 func (c *counter) read(r io.Reader) {
@@ -145,14 +146,21 @@ func (c *counter) ended(e event, key string) {
 		action = "fail"
 		said = append(said, "    skipped, and here nothing may be\n")
 	}
+	top, _, below := strings.Cut(e.Test, "/")
 	if c.parents[key] && (action != "fail" || c.failedBelow(key)) {
+		if action == "pass" && !below {
+			fmt.Fprintf(c.w, "ok    %s  %.1f s, %d subtests\n", name, e.Elapsed, c.subtests[key])
+		}
 		c.print(said)
 		return
 	}
+	c.subtests[e.Package+" "+top]++
 	switch action {
 	case "pass":
 		c.passed++
-		fmt.Fprintf(c.w, "ok    %s  %.1f s\n", name, e.Elapsed)
+		if !below { // subtests get a line together
+			fmt.Fprintf(c.w, "ok    %s  %.1f s\n", name, e.Elapsed)
+		}
 	case "fail":
 		c.failed++
 		c.failedIn[e.Package] = true

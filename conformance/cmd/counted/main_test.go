@@ -45,8 +45,7 @@ FAIL  p.TestC  0.0 s
 {"Action":"run","Package":"m/p","Test":"TestA/two"}
 {"Action":"pass","Package":"m/p","Test":"TestA/two","Elapsed":0.1}
 {"Action":"pass","Package":"m/p","Test":"TestA"}`, `2 0 0
-ok    p.TestA/one  0.1 s
-ok    p.TestA/two  0.1 s
+ok    p.TestA  0.0 s, 2 subtests
 `},
 		{"a parent that fails by itself", false, `
 {"Action":"run","Package":"m/p","Test":"TestA"}
@@ -54,7 +53,6 @@ ok    p.TestA/two  0.1 s
 {"Action":"pass","Package":"m/p","Test":"TestA/one","Elapsed":0.1}
 {"Action":"fail","Package":"m/p","Test":"TestA"}
 {"Action":"fail","Package":"m/p"}`, `1 1 0
-ok    p.TestA/one  0.1 s
 FAIL  p.TestA  0.0 s
 `},
 		{"does not build", false, `
