@@ -182,19 +182,19 @@ func (h *Handler) identify(ctx context.Context, sum key, token string, now time.
 		return nil, "", err
 	}
 	fl, mine := h.flights.join(sum)
+	cached := "shared"
 	if mine {
-		// Not the request's context: who joins must not suffer when the first
-		// to ask goes away. Ask has its own bound on time.
-		go h.fly(context.WithoutCancel(ctx), sum, fl, t)
-	}
-	cached := "miss"
-	if !mine {
-		cached = "shared"
+		// Not with the request's context: who joins must not suffer when the
+		// first to ask goes away. Ask has its own bound on time.
+		cached = "miss"
+		h.fly(context.WithoutCancel(ctx), sum, fl, t)
 	}
 	select {
 	case <-fl.done:
 	case <-ctx.Done():
-		return nil, cached, &verify.Error{Kind: verify.Unavailable, Message: "the API server did not wait", RetryAfter: time.Second}
+		if !mine {
+			return nil, cached, &verify.Error{Kind: verify.Unavailable, Message: "the API server did not wait", RetryAfter: time.Second}
+		}
 	}
 	if fl.err != nil && kn != nil && retryable(fl.err) {
 		return kn, "stale", nil

@@ -380,7 +380,6 @@ func TestSingleFlight(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	cancel()
-	<-gone
 	var wg sync.WaitGroup
 	var good atomic.Int32
 	for range 20 {
@@ -392,6 +391,7 @@ func TestSingleFlight(t *testing.T) {
 	}
 	close(v.release)
 	wg.Wait()
+	<-gone
 	if good.Load() != 20 || v.calls.Load() != 1 {
 		t.Errorf("%d of 20 after %d calls", good.Load(), v.calls.Load())
 	}

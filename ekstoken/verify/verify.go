@@ -86,7 +86,9 @@ func New(o Options) (*Verifier, error) {
 
 // NewTransport returns the transport that a Verifier makes for itself: the
 // system's proxies (HTTPS_PROXY) and roots (SSL_CERT_FILE), and connections
-// that are kept, so that a busy server does not shake hands for each token.
+// that are kept, so that a busy server does not shake hands for each token. An
+// endpoint gets at most 64 of them; calls beyond wait their turn, first come
+// first served, which keeps the slowest from waiting much longer than the rest.
 func NewTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -94,7 +96,8 @@ func NewTransport() *http.Transport {
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    3 * time.Second,
 		MaxIdleConns:           512,
-		MaxIdleConnsPerHost:    256,
+		MaxIdleConnsPerHost:    64,
+		MaxConnsPerHost:        64,
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression:     true,
