@@ -108,6 +108,7 @@ func processesOf(dir string) []string {
 // TestStartFaults wants one clear line for what keeps a lab from starting.
 func TestStartFaults(t *testing.T) {
 	ctx := within(t, time.Minute)
+	t.Setenv("TMPDIR", t.TempDir())
 	ln := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
 	defer ln.Close()
 	port := ln.Addr().(*net.TCPAddr).Port

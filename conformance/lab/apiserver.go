@@ -41,9 +41,6 @@ func (l *Lab) startAPIServer(ctx context.Context) error {
 	}
 	if l.opts.Port != 0 {
 		l.apiPort = l.opts.Port
-		if err := checkPort(l.apiPort); err != nil {
-			return err
-		}
 		return l.runAPIServer(ctx, policy, tokens)
 	}
 	return withFreePorts(func() error {

@@ -101,12 +101,20 @@ func Start(ctx context.Context, opts Options) (*Lab, error) {
 
 func (l *Lab) start(ctx context.Context) error {
 	Sweep(l.log)
+	if l.opts.Port != 0 {
+		if err := checkPort(l.opts.Port); err != nil {
+			return err
+		}
+	}
 	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kubectl"} {
 		if _, err := l.Program(ctx, name); err != nil {
 			return err
 		}
 	}
 	if err := l.makeDir(); err != nil {
+		return err
+	}
+	if err := l.record(ctx); err != nil {
 		return err
 	}
 	if err := l.buildGuard(ctx); err != nil {
@@ -181,7 +189,7 @@ func (l *Lab) Close() error {
 
 // removeDir removes the lab's directory, but not its logs where they are to stay.
 func (l *Lab) removeDir(keep bool) error {
-	if !keep {
+	if logs, _ := os.ReadDir(l.Path("logs")); !keep || len(logs) == 0 {
 		return os.RemoveAll(l.Dir)
 	}
 	fmt.Fprintf(l.log, "lab: logs are kept in %s\n", l.Path("logs"))

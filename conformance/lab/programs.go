@@ -286,6 +286,8 @@ func goBuild(ctx context.Context, dir, out, ldflags string, pkgs ...string) erro
 		return nil
 	case ctx.Err() != nil:
 		return fmt.Errorf("interrupted: %w", ctx.Err())
+	case errors.Is(err, exec.ErrNotFound):
+		return errors.New("the go command is not in PATH: the lab builds its programs with it")
 	case strings.Contains(string(text), "no space left on device"):
 		return errors.New("the disk is full (no space left on device): free some gigabytes, or point GOCACHE and GOTMPDIR elsewhere")
 	}

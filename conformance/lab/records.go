@@ -28,7 +28,6 @@ type Record struct {
 	URL        string    `json:"url"`
 	Kubeconfig string    `json:"kubeconfig"`
 	AuditLog   string    `json:"auditLog"`
-	Processes  []int     `json:"processes"` // the guards' ids
 	Alive      bool      `json:"-"`
 }
 
@@ -40,19 +39,13 @@ func recordsDir() (string, error) {
 	return filepath.Join(cache, "kubecred", "lab", "running"), nil
 }
 
-// record notes the lab, so that another process can say what is left of it.
+// record notes the lab, so that another process can say what is left of it: once
+// when there is a directory, and again when it is up.
 func (l *Lab) record(context.Context) error {
 	r := Record{
 		ID: l.ID, Dir: l.Dir, PID: os.Getpid(), Birth: birth(os.Getpid()), Started: time.Now().UTC().Truncate(time.Second),
 		URL: l.URL, Kubeconfig: l.AdminKubeconfig, AuditLog: l.AuditLog,
 	}
-	l.mu.Lock()
-	for _, s := range l.running {
-		if p, ok := s.(*process); ok {
-			r.Processes = append(r.Processes, p.pid)
-		}
-	}
-	l.mu.Unlock()
 	dir, err := recordsDir()
 	if err != nil {
 		return err
@@ -152,11 +145,12 @@ func (r Record) Remove() error {
 	return errors.Join(append(errs, os.RemoveAll(r.Dir), forget(r.ID))...)
 }
 
-// guardsLeft tells whether a guard of this lab is still running. A process with
-// the id of one and another working directory is somebody else's.
+// guardsLeft tells whether a guard of this lab is still running: they have its
+// directory for theirs.
 func (r Record) guardsLeft() bool {
-	for _, pid := range r.Processes {
-		if dir, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "cwd")); err == nil && strings.HasPrefix(dir, r.Dir) {
+	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	for _, link := range links {
+		if dir, err := os.Readlink(link); err == nil && dir == r.Dir {
 			return true
 		}
 	}

@@ -95,7 +95,12 @@ func status(w io.Writer) error {
 		if !r.Alive {
 			state = "was killed; lab down removes what is left"
 		}
-		fmt.Fprintf(w, "%s  %s\n  server      %s\n  kubeconfig  %s\n  audit log   %s\n", r.ID, state, r.URL, r.Kubeconfig, r.AuditLog)
+		fmt.Fprintf(w, "%s  %s\n", r.ID, state)
+		if r.URL == "" {
+			fmt.Fprintf(w, "  directory   %s\n", r.Dir)
+			continue // it never came up, or is about to
+		}
+		fmt.Fprintf(w, "  server      %s\n  kubeconfig  %s\n  audit log   %s\n", r.URL, r.Kubeconfig, r.AuditLog)
 	}
 	return nil
 }
