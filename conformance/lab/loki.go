@@ -70,7 +70,8 @@ analytics: {reporting_enabled: false}
 `
 
 // PushAudit stores audit events, one a line, under these labels, each at the
-// time at which the API server received its request.
+// time at which the API server received its request. A query may find them some
+// moments later.
 func (k *Loki) PushAudit(ctx context.Context, lines string, labels map[string]string) error {
 	const batch = 1000
 	var values [][2]string
@@ -83,23 +84,7 @@ func (k *Loki) PushAudit(ctx context.Context, lines string, labels map[string]st
 		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, k.URL+"/loki/api/v1/push", bytes.NewReader(body))
-		if err != nil {
-			return err
-		}
-		req.Header.Set("Content-Type", "application/json")
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return fmt.Errorf("lab: loki: %w", err)
-		}
-		defer res.Body.Close()
-		if res.StatusCode/100 != 2 {
-			said, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
-			return fmt.Errorf("lab: loki: %s: %s", res.Status, said)
-		}
-		return nil
+		return k.post(ctx, "/loki/api/v1/push", body)
 	}
 	for line := range strings.Lines(lines) {
 		var event struct {
@@ -115,7 +100,31 @@ func (k *Loki) PushAudit(ctx context.Context, lines string, labels map[string]st
 			}
 		}
 	}
-	return push()
+	if err := push(); err != nil {
+		return err
+	}
+	// Of events older than some hours, queries find only what is on disk.
+	return k.post(ctx, "/flush", nil)
+}
+
+func (k *Loki) post(ctx context.Context, path string, body []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, k.URL+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("lab: loki: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode/100 != 2 {
+		said, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
+		return fmt.Errorf("lab: loki: %s: %s: %s", path, res.Status, said)
+	}
+	return nil
 }
 
 // Query returns the lines of a range that a LogQL query finds, the oldest first.
