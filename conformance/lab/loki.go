@@ -65,7 +65,6 @@ schema_config:
   configs: [{from: "2024-01-01", store: tsdb, object_store: filesystem, schema: v13, index: {prefix: index_, period: 24h}}]
 limits_config: {reject_old_samples: false, ingestion_rate_mb: 64, ingestion_burst_size_mb: 64, max_line_size: 1MB, allow_structured_metadata: false, volume_enabled: false}
 ingester: {lifecycler: {min_ready_duration: 0s, final_sleep: 0s}}
-querier: {query_ingesters_within: 0}  # nothing is flushed yet, however old it is
 analytics: {reporting_enabled: false}
 `
 
