@@ -314,7 +314,7 @@ func TestMemory(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(20))
 	runtime.GC() // what other tests left
 	peak := watchHeap(t, func() { collectNothing(t, in) })
-	if peak > 32<<20 {
+	if peak > 64<<20 {
 		t.Errorf("%d MiB of heap for %d MB of text", peak>>20, 400*500*len(event("a"))>>20)
 	}
 }
