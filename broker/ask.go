@@ -341,12 +341,7 @@ func (a *Ask) limit() time.Duration {
 
 // renew runs the issuer and keeps what comes of it. The lock is held.
 func (a *Ask) renew(ctx context.Context) (entry, error) {
-	mode := "batch"
-	if a.road.interactive() {
-		mode = "interactive"
-	}
-	_ = a.store.write(a.key, whoSuffix, []byte(strconv.Itoa(pid())+" "+mode+"\n")) // only for people
-	defer a.store.remove(a.key, whoSuffix)
+	defer a.announce()()
 
 	old, _ := a.b.entry(a.store, a.key)
 	e, err := a.run(ctx, old)
@@ -363,9 +358,31 @@ func (a *Ask) renew(ctx context.Context) (entry, error) {
 		}
 		a.keepScope(e.key)
 		a.store.remove(a.key, failSuffix)
-		a.store.sweep(a.b.Now())
+		if e.id%sweepOdds == 0 {
+			a.store.sweep(a.b.Now())
+		}
 	}
 	return e, nil
+}
+
+// announce leaves word for those who wait, where the issuer takes long enough for
+// anybody to ask: who runs it, and whether that is a login.
+func (a *Ask) announce() (stop func()) {
+	mode := "batch"
+	if a.road.interactive() {
+		mode = "interactive"
+	}
+	done := make(chan struct{})
+	t := time.AfterFunc(patience/2, func() {
+		defer close(done)
+		_ = a.store.write(a.key, whoSuffix, []byte(strconv.Itoa(pid())+" "+mode+"\n")) // only for people
+	})
+	return func() {
+		if !t.Stop() {
+			<-done
+			a.store.remove(a.key, whoSuffix)
+		}
+	}
 }
 
 // run asks the issuer, in the version in which it is known to answer.

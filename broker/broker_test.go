@@ -254,7 +254,7 @@ func TestSweep(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	(&store{b.Dir}).sweep(b.now.Add(2 * sweepEvery))
+	(&store{b.Dir}).sweep(b.now)
 	left, err := os.ReadDir(b.Dir)
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"crypto/sha1" //nolint:gosec // the name of a cache file, given by AWS
 	"crypto/sha256"
 	"encoding/hex"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -69,11 +68,7 @@ func awsNamed(config, home string) []string {
 	if config == "" {
 		return nil
 	}
-	info, err := os.Stat(config)
-	if err != nil || !info.Mode().IsRegular() || info.Size() > maxIdentityFile {
-		return nil
-	}
-	data, err := os.ReadFile(config)
+	data, _, err := readIdentity(config)
 	if err != nil {
 		return nil
 	}
@@ -114,7 +109,7 @@ func googleFiles(env func(string) string, home string) []string {
 	active := filepath.Join(dir, "active_config")
 	name := env("CLOUDSDK_ACTIVE_CONFIG_NAME")
 	if name == "" {
-		if data, err := os.ReadFile(active); err == nil && len(data) < 256 {
+		if data, _, err := readIdentity(active); err == nil && len(data) < 256 {
 			name = strings.TrimSpace(string(data))
 		}
 	}

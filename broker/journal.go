@@ -73,7 +73,7 @@ func (a *Ask) writeJournal(out []byte, err error) {
 	if info, e := os.Lstat(name); e == nil && (info.Size() > maxJournal || !info.Mode().IsRegular()) {
 		_ = os.Rename(name, name+".1")
 	}
-	f, e := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY|openFlags, 0o600)
+	f, e := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY|noFollow|nonBlock, 0o600)
 	if e != nil {
 		return
 	}
@@ -114,7 +114,7 @@ func Journal(dir string) ([]Outcome, error) {
 	}
 	var out []Outcome
 	for _, name := range []string{journalName + ".1", journalName} {
-		f, err := os.OpenFile(filepath.Join(s.dir, name), os.O_RDONLY|openFlags, 0)
+		f, err := os.OpenFile(filepath.Join(s.dir, name), os.O_RDONLY|noFollow|nonBlock, 0)
 		if err != nil {
 			continue
 		}

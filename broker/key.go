@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"hash"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -136,25 +138,36 @@ const maxIdentityFile = 4 << 20
 
 // fileState is a short text that differs where the file's content does.
 func fileState(name string) string {
-	f, err := os.OpenFile(name, os.O_RDONLY|nonBlock, 0)
-	if err != nil {
-		if os.IsNotExist(err) {
-			return "absent"
-		}
-		return "unreadable"
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	data, info, err := readIdentity(name)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "absent"
 	case err != nil:
 		return "unreadable"
-	case !info.Mode().IsRegular():
+	case !info.regular:
 		return "special"
-	case info.Size() > maxIdentityFile:
-		return "large " + strconv.FormatInt(info.Size(), 10) + " " + strconv.FormatInt(info.ModTime().UnixNano(), 10)
+	case data == nil && info.size > 0:
+		return "large " + strconv.FormatInt(info.size, 10) + " " + strconv.FormatInt(info.changed.UnixNano(), 10)
 	}
-	data := make([]byte, info.Size())
-	n, _ := f.ReadAt(data, 0)
-	sum := sha256.Sum256(data[:n])
+	sum := sha256.Sum256(data)
 	return "sha256 " + string(sum[:])
+}
+
+// readIdentity reads a config file, but for one that is too large or none.
+func readIdentity(name string) ([]byte, state, error) {
+	f, err := openPlain(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, state{}, err
+	}
+	defer f.close()
+	info, err := f.stat()
+	if err != nil || !info.regular || info.size > maxIdentityFile {
+		return nil, info, err
+	}
+	data := make([]byte, info.size)
+	n, err := f.ReadAt(data, 0)
+	if err != nil && n < len(data) {
+		data = data[:n] // it was just cut; what is there counts
+	}
+	return data, info, nil
 }

@@ -117,7 +117,7 @@ func Clear(dir string, which func(Kept) bool) (int, error) {
 		key := strings.TrimSuffix(name, suffix)
 		path := filepath.Join(s.dir, name)
 		switch {
-		case which == nil && (strings.HasPrefix(name, tempPrefix) || name == sweepMarker || strings.HasPrefix(name, journalName)):
+		case which == nil && (strings.HasPrefix(name, tempPrefix) || strings.HasPrefix(name, journalName)):
 		case !isKey(key) || which != nil && !remove[key]:
 			continue
 		case suffix == lockSuffix:

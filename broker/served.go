@@ -112,7 +112,7 @@ func placeFor(list []byte, p process) int {
 
 // servedList is the open list of one key.
 type servedList struct {
-	file *os.File
+	file plain
 	list []byte
 }
 
@@ -122,7 +122,7 @@ func (s *store) openServed(key string) *servedList {
 	if s == nil {
 		return nil
 	}
-	f, err := os.OpenFile(s.path(key, servedSuffix), os.O_RDWR|os.O_CREATE|openFlags, 0o600)
+	f, err := openPlain(s.path(key, servedSuffix), os.O_RDWR|os.O_CREATE|noFollow, 0o600)
 	if err != nil {
 		return nil
 	}
@@ -133,7 +133,7 @@ func (s *store) openServed(key string) *servedList {
 
 func (l *servedList) close() {
 	if l != nil {
-		_ = l.file.Close()
+		l.file.close()
 	}
 }
 

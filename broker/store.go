@@ -3,7 +3,6 @@ package broker
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -76,7 +75,7 @@ func openStore(dir string, create bool) (*store, error) {
 	if !info.IsDir() {
 		return nil, fmt.Errorf("%s is no directory", dir)
 	}
-	if why := foreign(info, 0o700); why != "" {
+	if why := stateOf(info).foreign(0o700); why != "" {
 		return nil, fmt.Errorf("%s %s", dir, why)
 	}
 	// Who may write to the directory above may put another in its place.
@@ -97,7 +96,7 @@ func createDir(dir string) (os.FileInfo, error) {
 	for {
 		info, err := os.Stat(above)
 		if err == nil {
-			if why := foreign(info, 0o777); why != "" && !worldWritable(info) {
+			if why := stateOf(info).foreign(0o777); why != "" && !worldWritable(info) {
 				return nil, fmt.Errorf("%s is to be made, but %s %s", dir, above, why)
 			}
 			break
@@ -136,6 +135,19 @@ func plainError(err error) error {
 
 func (s *store) path(key, suffix string) string { return filepath.Join(s.dir, key+suffix) }
 
+// state is what is known of a file.
+type state struct {
+	regular bool
+	perm    os.FileMode
+	owner   int // user id, -1 where the system has none
+	size    int64
+	changed time.Time
+}
+
+func stateOf(info os.FileInfo) state {
+	return state{regular: info.Mode().IsRegular(), perm: info.Mode().Perm(), owner: ownerOf(info), size: info.Size(), changed: info.ModTime()}
+}
+
 // read returns a file of the cache and its time of change. Whatever is not a
 // plain file of the user's own, for the user alone, is an error.
 func (s *store) read(key, suffix string) ([]byte, time.Time, error) {
@@ -143,29 +155,29 @@ func (s *store) read(key, suffix string) ([]byte, time.Time, error) {
 		return nil, time.Time{}, fs.ErrNotExist
 	}
 	name := s.path(key, suffix)
-	f, err := os.OpenFile(name, os.O_RDONLY|openFlags, 0)
+	f, err := openPlain(name, os.O_RDONLY|noFollow, 0)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
+	defer f.close()
+	info, err := f.stat()
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	if !info.Mode().IsRegular() {
+	if !info.regular {
 		return nil, time.Time{}, fmt.Errorf("%s is no plain file", name)
 	}
-	if why := foreign(info, 0o600); why != "" {
+	if why := info.foreign(0o600); why != "" {
 		return nil, time.Time{}, fmt.Errorf("%s %s", name, why)
 	}
-	if info.Size() > maxRecord {
+	if info.size > maxRecord {
 		return nil, time.Time{}, errRecord
 	}
-	data := make([]byte, info.Size())
-	if _, err := io.ReadFull(f, data); err != nil {
-		return nil, time.Time{}, err
+	data := make([]byte, info.size)
+	if n, err := f.ReadAt(data, 0); err != nil && n < len(data) {
+		return nil, time.Time{}, errRecord // it was just cut
 	}
-	return data, info.ModTime(), nil
+	return data, info.changed, nil
 }
 
 // entry returns the key's entry, whether or not it is still of use. A missing or
@@ -173,7 +185,7 @@ func (s *store) read(key, suffix string) ([]byte, time.Time, error) {
 func (b *Broker) entry(s *store, key string) (entry, bool) {
 	data, changed, err := s.read(key, entrySuffix)
 	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errRecord) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errRecord) {
 			b.cacheTrouble("does not use an entry of its cache: ", err)
 		}
 		return entry{}, false

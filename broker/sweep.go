@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	sweepMarker = ".swept"
-	sweepEvery  = time.Hour
+	// sweepOdds is how rarely a new entry is the occasion for it.
+	sweepOdds = 32
 	// tempLife is how old what a killed process left half written may get.
 	tempLife = time.Hour
 	// deadLife is how long the files of a key stay that nobody uses: an expired
@@ -18,15 +18,8 @@ const (
 	sweepMax = 10000
 )
 
-// sweep removes what is of no use any more, at most once an hour.
+// sweep removes what is of no use any more.
 func (s *store) sweep(now time.Time) {
-	marker := filepath.Join(s.dir, sweepMarker)
-	if info, err := os.Stat(marker); err == nil && now.Sub(info.ModTime()) < sweepEvery && !info.ModTime().After(now.Add(clockSlack)) {
-		return
-	}
-	if os.WriteFile(marker, nil, 0o600) != nil || os.Chtimes(marker, now, now) != nil {
-		return
-	}
 	dir, err := os.Open(s.dir)
 	if err != nil {
 		return
