@@ -17,6 +17,10 @@ func TestMain(m *testing.M) {
 	})
 }
 
+// noSleepAtExit is GORACE for the commands that tests start. They are this test
+// binary, and built with -race each would sleep for a second before it exits.
+const noSleepAtExit = "atexit_sleep_ms=0"
+
 func TestScripts(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -35,6 +39,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("KUBECONFIG", "")
 			e.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 			e.Setenv("TZ", "UTC")
+			e.Setenv("GORACE", noSleepAtExit)
 			return os.MkdirAll(home, 0o700)
 		},
 	})

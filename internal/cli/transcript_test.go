@@ -31,6 +31,7 @@ func TestTranscripts(t *testing.T) {
 	}
 	for _, file := range append(files, filepath.Join(root, "README.md")) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
 			data, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
@@ -136,7 +137,7 @@ func newShell(t *testing.T, examples string) *shell {
 	}
 	return &shell{dir: work, env: []string{
 		"PATH=" + filepath.Dir(kubecred) + string(filepath.ListSeparator) + bin,
-		"HOME=" + home, "TZ=UTC", "LC_ALL=C", "AWS_EC2_METADATA_DISABLED=true",
+		"HOME=" + home, "TZ=UTC", "LC_ALL=C", "AWS_EC2_METADATA_DISABLED=true", "GORACE=" + noSleepAtExit,
 	}}
 }
 
