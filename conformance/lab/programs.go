@@ -272,7 +272,7 @@ func (b *build) keep(part string) error {
 
 // goBuild runs the go command; its own words are the error.
 func goBuild(ctx context.Context, dir, out, ldflags string, pkgs ...string) error {
-	args := append([]string{"build", "-mod=readonly", "-ldflags", ldflags, "-o", out}, pkgs...)
+	args := append([]string{"build", "-mod=readonly", "-buildvcs=false", "-ldflags", ldflags, "-o", out}, pkgs...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=", "GOOS=", "GOARCH=")
