@@ -70,6 +70,7 @@ type Ask struct {
 	served  *servedList
 	suspect uint64 // the credential that seems to have been refused
 	stale   error  // why an old credential was given
+	said    []byte // what an issuer said beside its answer
 }
 
 // newAsk finds the issuer and the place in the cache.
@@ -494,6 +495,7 @@ func (a *Ask) try(ctx context.Context, version string) (credential, error) {
 	if err != nil {
 		return credential{}, err
 	}
+	a.said = stderr
 	c, err := a.road.read(stdout, a.b.Now())
 	if err != nil {
 		return credential{}, &IssuerError{Issuer: a.issuer, Problem: "printed no " + err.Error(), answered: true}

@@ -42,6 +42,9 @@ type Outcome struct {
 	Empty bool `json:"empty,omitempty"`
 	// Error is why there was none, or why it is an old one.
 	Error string `json:"error,omitempty"`
+	// Warning is what kubecred-aws said beside a new one, such as that the node's
+	// identity was taken for the pod's.
+	Warning string `json:"warning,omitempty"`
 }
 
 // writeJournal appends the outcome of a question. That the journal cannot be
@@ -64,6 +67,8 @@ func (a *Ask) writeJournal(out []byte, err error) {
 	}
 	if err != nil {
 		o.Error = a.reason(err)
+	} else {
+		o.Warning = a.words(a.said)
 	}
 	line, e := json.Marshal(o)
 	if e != nil {
@@ -91,15 +96,23 @@ func (a *Ask) reason(err error) string {
 		return oneLine(err.Error())
 	}
 	s := oneLine(failed.Error())
-	if baseName(a.path) != "kubecred-aws" || len(failed.stderr) == 0 {
-		return s
+	if said := a.words(failed.stderr); said != "" {
+		s += ": " + said
 	}
-	lines := strings.Split(strings.TrimSpace(string(failed.stderr)), "\n")
-	said := strings.TrimPrefix(oneLine(lines[len(lines)-1]), "kubecred-aws: ")
+	return s
+}
+
+// words are the last line of what an issuer said, where that has no secrets.
+func (a *Ask) words(stderr []byte) string {
+	text := strings.TrimSpace(string(stderr))
+	if baseName(a.path) != "kubecred-aws" || text == "" {
+		return ""
+	}
+	said := strings.TrimPrefix(oneLine(text[strings.LastIndexByte(text, '\n')+1:]), "kubecred-aws: ")
 	if len(said) > maxReason {
 		said = said[:maxReason] + "..."
 	}
-	return s + ": " + strings.ToValidUTF8(said, "?")
+	return strings.ToValidUTF8(said, "?")
 }
 
 // Journal returns the outcomes in the journal of a cache directory, oldest first.

@@ -98,6 +98,8 @@ type nodeProgram struct {
 	Log   string   `json:"log"`
 	Ready string   `json:"ready"`
 	Once  bool     `json:"once"`
+	// Restart is a file by which the program is started again when it ends.
+	Restart string `json:"restart"`
 }
 
 func (n *Node) start(ctx context.Context) error {
@@ -135,7 +137,7 @@ func (n *Node) start(ctx context.Context) error {
 		Programs: []nodeProgram{
 			{Args: []string{"containerd", "--config", n.path("containerd.toml")}, Log: log("containerd"), Ready: socket},
 			{Args: []string{"ctr", "--address", socket, "--namespace", "k8s.io", "images", "import", n.path("pause.tar")}, Log: log("ctr"), Once: true},
-			{Args: args, Log: n.KubeletLog},
+			{Args: args, Log: n.KubeletLog, Restart: n.path("restart")},
 		},
 	}
 	if err := writeJSON(n.path("spec.json"), spec); err != nil {
@@ -239,7 +241,7 @@ func (n *Node) join(ctx context.Context) error {
 		return fmt.Errorf("lab: %w", err)
 	}
 	for _, audience := range n.opts.Audiences {
-		if err := n.lab.allowAudience(ctx, audience); err != nil {
+		if err := n.lab.AllowAudience(ctx, audience); err != nil {
 			return err
 		}
 	}

@@ -4,7 +4,6 @@ package lab
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,10 +40,7 @@ func (l *Lab) Provider(ctx context.Context, registry *Registry) (*Provider, erro
 	}
 	p := &Provider{BinDir: filepath.Join(dir, "bin"), dir: dir, calls: filepath.Join(dir, "calls")}
 	credentials := filepath.Join(dir, "credentials")
-	p.env = []map[string]string{
-		{"name": "LAB_CREDENTIALS_FILE", "value": credentials},
-		{"name": "LAB_CALLS", "value": p.calls},
-	}
+	p.env = envVars([]string{"LAB_CREDENTIALS_FILE=" + credentials, "LAB_CALLS=" + p.calls})
 	err = errors.Join(
 		os.Mkdir(p.BinDir, 0o755),
 		os.WriteFile(credentials, []byte(registry.Username+":"+registry.Password), 0o600),
@@ -66,21 +62,29 @@ func (p *Provider) Config(more map[string]any, patterns ...string) (string, erro
 	for k, v := range more {
 		entry[k] = v
 	}
-	data, err := json.MarshalIndent(map[string]any{
-		"apiVersion": "kubelet.config.k8s.io/v1", "kind": "CredentialProviderConfig", "providers": []any{entry},
-	}, "", "  ")
-	if err != nil {
-		return "", err
-	}
 	p.configs++
 	file := filepath.Join(p.dir, "credential-provider-config.json")
 	if p.configs > 1 {
 		file = filepath.Join(p.dir, fmt.Sprintf("credential-provider-config-%d.json", p.configs))
 	}
-	if err := os.WriteFile(file, append(data, '\n'), 0o600); err != nil {
-		return "", fmt.Errorf("lab: %w", err)
+	return file, writeProviders(file, entry)
+}
+
+// writeProviders writes a CredentialProviderConfig.
+func writeProviders(file string, providers ...any) error {
+	return writeJSON(file, map[string]any{
+		"apiVersion": "kubelet.config.k8s.io/v1", "kind": "CredentialProviderConfig", "providers": providers,
+	})
+}
+
+// envVars writes "NAME=value" as the kubelet's types do.
+func envVars(env []string) []map[string]string {
+	var out []map[string]string
+	for _, v := range env {
+		name, value, _ := strings.Cut(v, "=")
+		out = append(out, map[string]string{"name": name, "value": value})
 	}
-	return file, nil
+	return out
 }
 
 // Asked returns what the plugin was asked so far, one request each, as JSON.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,7 +32,10 @@ type PullResult struct {
 	// Reason and Message are what the pod's status says where it was not
 	// pulled: "ErrImagePull" and the error.
 	Reason, Message string
-	Took            time.Duration
+	// Events are those of the pod, oldest first, each "REASON: MESSAGE"; only
+	// where the node has joined.
+	Events []string
+	Took   time.Duration
 }
 
 // PullImage has the node run a pod with the image and says whether the image
@@ -70,6 +74,16 @@ func (n *Node) PullImage(ctx context.Context, p Pull) (PullResult, error) {
 		return nil
 	})
 	result.Took = time.Since(began)
+	if n.opts.Joined && err == nil {
+		// They are written beside the status, and may come after it.
+		err = n.process.waitFor(ctx, 20*time.Second, func(ctx context.Context) error {
+			result.Events, err = n.lab.events(ctx, pod.Namespace, pod.Name)
+			if text := strings.Join(result.Events, "\n"); err == nil && !strings.Contains(text, "Failed: ") && !strings.Contains(text, "Pulled: ") {
+				err = errors.New("no event says what became of the image")
+			}
+			return err
+		})
+	}
 	return result, errors.Join(err, remove())
 }
 
@@ -142,9 +156,22 @@ func (n *Node) podStatus(ctx context.Context, pod *corev1.Pod) (corev1.PodStatus
 	return corev1.PodStatus{}, err
 }
 
-// allowAudience lets nodes ask for service account tokens of an audience, which
+// events returns what was recorded of a pod.
+func (l *Lab) events(ctx context.Context, namespace, pod string) ([]string, error) {
+	list, err := l.Admin.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.name=" + pod})
+	if err != nil {
+		return nil, fmt.Errorf("lab: events of %s: %w", pod, err)
+	}
+	var out []string
+	for _, e := range list.Items {
+		out = append(out, e.Reason+": "+e.Message)
+	}
+	return out, nil
+}
+
+// AllowAudience lets nodes ask for service account tokens of an audience, which
 // the API server wants to be told (KEP-4412).
-func (l *Lab) allowAudience(ctx context.Context, audience string) error {
+func (l *Lab) AllowAudience(ctx context.Context, audience string) error {
 	name := "lab-audience-" + newUUID()
 	_, err := l.Admin.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{
 		ObjectMeta: metav1.ObjectMeta{Name: name},

@@ -39,8 +39,13 @@ type Registry struct {
 	lab     *Lab
 }
 
-// Registry starts a registry. It needs the package docker-registry, no root.
+// Registry starts a registry with a user and a password of its own. It needs the
+// package docker-registry, no root.
 func (l *Lab) Registry(ctx context.Context, auth RegistryAuth) (*Registry, error) {
+	return l.registry(ctx, auth, "puller", newUUID())
+}
+
+func (l *Lab) registry(ctx context.Context, auth RegistryAuth, user, password string) (*Registry, error) {
 	program, err := findProgram("docker-registry", "docker-registry")
 	if err != nil {
 		return nil, err
@@ -49,7 +54,7 @@ func (l *Lab) Registry(ctx context.Context, auth RegistryAuth) (*Registry, error
 	if err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
-	r := &Registry{Username: "puller", Password: newUUID(), lab: l}
+	r := &Registry{Username: user, Password: password, lab: l}
 	var section string
 	switch auth {
 	case Basic:

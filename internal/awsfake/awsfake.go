@@ -64,8 +64,10 @@ type Role struct {
 	Trusts []string
 	// MFACode must be given where it is set, with a serial number.
 	MFACode string
-	// WebTokens are the web identity tokens that it takes.
+	// WebTokens are the web identity tokens that it takes, and WebToken, where it
+	// is set, says of any other why it does not take it.
 	WebTokens []string
+	WebToken  func(token string) error
 	// Life is how long its sessions live where the caller asks for nothing; 0
 	// stands for an hour.
 	Life time.Duration

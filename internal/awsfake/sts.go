@@ -75,8 +75,13 @@ func (s *Server) assumeWithWebIdentity(form url.Values) (any, *awsError) {
 	if !ok {
 		return nil, denied("Not authorized to perform sts:AssumeRoleWithWebIdentity")
 	}
-	if !slices.Contains(role.WebTokens, form.Get("WebIdentityToken")) {
-		return nil, &awsError{http.StatusBadRequest, "InvalidIdentityToken", "No OpenIDConnect provider found in your account for the token's issuer"}
+	if token := form.Get("WebIdentityToken"); !slices.Contains(role.WebTokens, token) {
+		if role.WebToken == nil {
+			return nil, &awsError{http.StatusBadRequest, "InvalidIdentityToken", "No OpenIDConnect provider found in your account for the token's issuer"}
+		}
+		if err := role.WebToken(token); err != nil {
+			return nil, &awsError{http.StatusBadRequest, "InvalidIdentityToken", err.Error()}
+		}
 	}
 	return s.newSession(role, form.Get("RoleSessionName"), form.Get("DurationSeconds"))
 }

@@ -88,7 +88,7 @@ func (a *app) imageExplain(ctx context.Context, o *imageExplainOptions, images [
 		}
 	}
 	if o.format == "text" {
-		show = a.withJournal(show, e.flush)
+		show = a.withJournal(configs, show, e.flush)
 	}
 	bad := 0
 	one := func(image string) error {

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/kubecred/kubecred/broker"
@@ -13,14 +15,11 @@ import (
 const maxOutcomes = 3
 
 // pastOutcomes reads the journals of kubecred-exec image on this machine, by
-// registry. What cannot be read tells nothing.
-func (a *app) pastOutcomes() map[string][]broker.Outcome {
+// registry: where it keeps them by itself, and where the configs tell it to. What
+// cannot be read tells nothing.
+func (a *app) pastOutcomes(configs []*imagecred.Config) map[string][]broker.Outcome {
 	out := map[string][]broker.Outcome{}
-	dirs, err := a.cacheDirs()
-	if err != nil {
-		return out
-	}
-	for _, dir := range dirs {
+	for _, dir := range a.journalDirs(configs) {
 		outcomes, err := broker.Journal(dir)
 		if err != nil {
 			continue
@@ -32,10 +31,28 @@ func (a *app) pastOutcomes() map[string][]broker.Outcome {
 	return out
 }
 
+// journalDirs are the caches in which there may be a journal.
+func (a *app) journalDirs(configs []*imagecred.Config) []string {
+	dirs, err := a.cacheDirs()
+	if err != nil {
+		dirs = nil // there is no cache of this user's own
+	}
+	for _, c := range configs {
+		for i := range c.Providers {
+			for _, e := range c.Providers[i].Env {
+				if e.Name == broker.DirEnv && filepath.IsAbs(e.Value) && !slices.Contains(dirs, e.Value) {
+					dirs = append(dirs, e.Value)
+				}
+			}
+		}
+	}
+	return dirs
+}
+
 // withJournal tells, after the story of an image, what became of the kubelet's
 // last questions for its registry.
-func (a *app) withJournal(show func(imagecred.Ref) error, flush func() error) func(imagecred.Ref) error {
-	past := a.pastOutcomes()
+func (a *app) withJournal(configs []*imagecred.Config, show func(imagecred.Ref) error, flush func() error) func(imagecred.Ref) error {
+	past := a.pastOutcomes(configs)
 	if len(past) == 0 {
 		return show
 	}
@@ -89,5 +106,9 @@ func outcomeLine(o broker.Outcome, now time.Time) string {
 	case o.Empty:
 		return fmt.Sprintf("%s the issuer had no credential for %s%s%s", at, o.Image, who, took)
 	}
-	return fmt.Sprintf("%s %s got a new credential%s%s", at, o.Image, who, took)
+	warned := ""
+	if o.Warning != "" {
+		warned = ", and kubecred-aws said: " + o.Warning
+	}
+	return fmt.Sprintf("%s %s got a new credential%s%s%s", at, o.Image, who, took, warned)
 }

@@ -38,6 +38,9 @@ type program struct {
 	Ready string `json:"ready"`
 	// Once has nodeinit wait for the program's end before it goes on.
 	Once bool `json:"once"`
+	// Restart is a file: where it is there when the program ends, nodeinit takes it
+	// away and starts the program again, as systemd does with a kubelet.
+	Restart string `json:"restart"`
 }
 
 func main() {
@@ -79,7 +82,7 @@ func run(file string) error {
 
 // node is what runs here. As process 1, nodeinit is the parent of every orphan,
 // so it waits for any child and not for one of its own only.
-type node struct{ running map[int]string }
+type node struct{ running map[int]program }
 
 func (n *node) start(p program) error {
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -102,18 +105,18 @@ func (n *node) start(p program) error {
 	if err != nil {
 		return err
 	}
-	name := filepath.Base(p.Args[0])
+	name := p.name()
 	if n.running == nil {
-		n.running = map[int]string{}
+		n.running = map[int]program{}
 	}
-	n.running[child.Pid] = name
+	n.running[child.Pid] = p
 	limit := time.Now().Add(time.Minute)
 	for {
-		if ended, status := n.reap(syscall.WNOHANG); ended != "" {
-			if ended == name && p.Once && status.ExitStatus() == 0 {
+		if ended, status := n.reap(syscall.WNOHANG); ended.Args != nil {
+			if ended.name() == name && p.Once && status.ExitStatus() == 0 {
 				return nil
 			}
-			return fmt.Errorf("%s ended (%s)", ended, describe(status))
+			return fmt.Errorf("%s ended (%s)", ended.name(), describe(status))
 		}
 		if !p.Once {
 			if p.Ready == "" {
@@ -130,9 +133,16 @@ func (n *node) start(p program) error {
 	}
 }
 
-// reap collects dead children until it meets one of the node's programs, whose
-// name it returns, or there is none to collect.
-func (n *node) reap(options int) (string, syscall.WaitStatus) {
+func (p program) name() string {
+	if len(p.Args) == 0 {
+		return "every program"
+	}
+	return filepath.Base(p.Args[0])
+}
+
+// reap collects dead children until it meets one of the node's programs, which
+// it returns, or there is none to collect.
+func (n *node) reap(options int) (program, syscall.WaitStatus) {
 	for {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, options, nil)
@@ -140,21 +150,31 @@ func (n *node) reap(options int) (string, syscall.WaitStatus) {
 			continue
 		}
 		if err != nil || pid == 0 {
-			return "", status
+			return program{}, status
 		}
-		if name, ok := n.running[pid]; ok {
+		if p, ok := n.running[pid]; ok {
 			delete(n.running, pid)
-			return name, status
+			return p, status
 		}
 	}
 }
 
-// wait returns when a program ends, which is an error, or when asked to stop.
+// wait returns when a program ends that is not to be started again, which is an
+// error, or when asked to stop.
 func (n *node) wait(asked <-chan os.Signal) error {
 	ended := make(chan error, 1)
 	go func() {
-		name, status := n.reap(0)
-		ended <- fmt.Errorf("%s ended (%s)", name, describe(status))
+		for {
+			p, status := n.reap(0)
+			if p.Restart == "" || os.Remove(p.Restart) != nil {
+				ended <- fmt.Errorf("%s ended (%s)", p.name(), describe(status))
+				return
+			}
+			if err := n.start(p); err != nil {
+				ended <- err
+				return
+			}
+		}
 	}()
 	select {
 	case err := <-ended:
