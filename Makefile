@@ -76,8 +76,10 @@ docs: ## write docs/cli.md and docs/codes.md from the commands and the codes
 	$(GO) run ./hack/docs docs
 
 .PHONY: bench
-bench: ## whole processes beside their baselines; docs/benchmarks.md
-	$(GO) run ./hack/bench
+bench: ## whole processes beside their baselines and peers; docs/benchmarks.md
+	@$(GO) run ./hack/bench
+	@echo
+	@$(GO) -C conformance run ./cmd/bench
 
 .PHONY: microbench
 microbench: ## the benchmarks of the packages

@@ -1,7 +1,8 @@
 // Bench times whole processes of kubecred and prints a Markdown table: the
 // median of several runs, the peak memory, and the ratio to a baseline that is
 // measured in the same run. It needs only Go; baselines that are not installed
-// (grep, rg, jq) are left out and named below the table.
+// (grep, rg) are left out and named below the table. The credential plugins are
+// measured beside their peers by conformance/cmd/bench.
 package main
 
 import (
@@ -38,8 +39,7 @@ type row struct {
 	runs     int
 	bytes    int64 // read by one run, for GB/s
 	stdin    func() io.Reader
-	env      []string // beside the environment
-	ok       []int    // exit statuses that are no failure, besides 0
+	ok       []int // exit statuses that are no failure, besides 0
 }
 
 type result struct {
@@ -108,7 +108,6 @@ func (in inputs) once(r row) (time.Duration, int64, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, in.launch, append([]string{in.result}, r.argv...)...)
 	cmd.Env = append(os.Environ(), "AWS_EC2_METADATA_DISABLED=true", "KUBECONFIG=")
-	cmd.Env = append(cmd.Env, r.env...)
 	var stderr bytes.Buffer
 	cmd.Stdout = writeOnly{io.Discard} // grep does not read on where stdout is /dev/null
 	cmd.Stderr = &stderr
@@ -138,16 +137,15 @@ type writeOnly struct{ io.Writer }
 
 // inputs are the programs and files that the rows use.
 type inputs struct {
-	kubecred, broker, issuer         string
-	oneWord, launch, result, cache   string
+	kubecred, oneWord                string
+	launch, result                   string
 	kubeconfig, log, images, imgconf string
 	logSize                          int64
 }
 
 func prepare(dir string, size int64) (inputs, error) {
 	in := inputs{
-		kubecred: filepath.Join(dir, "kubecred"), broker: filepath.Join(dir, "kubecred-exec"),
-		issuer: filepath.Join(dir, "kubecred-aws"), cache: filepath.Join(dir, "cache"), oneWord: filepath.Join(dir, "oneword"),
+		kubecred: filepath.Join(dir, "kubecred"), oneWord: filepath.Join(dir, "oneword"),
 		launch: filepath.Join(dir, "launch"), result: filepath.Join(dir, "result"),
 		kubeconfig: filepath.Join(dir, "config"), log: filepath.Join(dir, "audit.log"),
 		images: filepath.Join(dir, "images"), imgconf: filepath.Join(dir, "provider.yaml"),
@@ -156,7 +154,7 @@ func prepare(dir string, size int64) (inputs, error) {
 	if err := os.WriteFile(source, []byte("package main\n\nimport \"os\"\n\nfunc main() { os.Stdout.WriteString(\"token\\n\") }\n"), 0o600); err != nil {
 		return in, err
 	}
-	for target, pkg := range map[string]string{in.kubecred: "./cmd/kubecred", in.broker: "./cmd/kubecred-exec", in.issuer: "./cmd/kubecred-aws", in.oneWord: source, in.launch: "./hack/bench/launch"} {
+	for target, pkg := range map[string]string{in.kubecred: "./cmd/kubecred", in.oneWord: source, in.launch: "./hack/bench/launch"} {
 		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", target, pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -181,25 +179,12 @@ func prepare(dir string, size int64) (inputs, error) {
 	return in, errors.Join(err, f.Close())
 }
 
-// token is a row that prints an EKS token with credentials of the environment,
-// in a cache of its own.
-func (in inputs) token(name, baseline string, runs int, argv ...string) row {
-	return row{name: name, baseline: baseline, runs: 3 * runs, argv: argv, env: []string{
-		"KUBECRED_CACHE_DIR=" + in.cache, "AWS_REGION=eu-west-1", "AWS_DEFAULT_REGION=eu-west-1",
-		"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", // AWS's own documentation examples
-		`KUBERNETES_EXEC_INFO={"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1beta1","spec":{"interactive":false}}`,
-	}}
-}
-
 func (in inputs) rows(runs int) (rows []row, missing []string) {
 	const mark = "seconds after warning threshold"
 	scan := []string{in.kubecred, "tokens", "scan", "--profile", "eks", "--now", "2026-11-22T04:13:00Z", "--fail-on", "never", "-o", "json"}
 	rows = []row{
 		{name: "one-word Go program", argv: []string{in.oneWord}, runs: runs},
 		{name: "kubecred version", argv: []string{in.kubecred, "version"}, baseline: "one-word Go program", runs: runs},
-		in.token("kubecred-exec client, warm", "one-word Go program", runs, in.broker, "client", "--", in.issuer, "token", "--cluster-name", "demo"),
-		in.token("kubecred-aws token", "one-word Go program", runs, in.issuer, "token", "--cluster-name", "demo"),
-		in.token("kubecred-exec client, cold", "one-word Go program", runs, in.broker, "client", "--no-cache", "--", in.issuer, "token", "--cluster-name", "demo"),
 		{name: "kubecred kubeconfig check, 10,000 contexts", argv: []string{in.kubecred, "kubeconfig", "check", "--kubeconfig", in.kubeconfig, "-o", "json"}, runs: 3, ok: []int{1}},
 		{name: "kubecred image explain, 10,000 images, 100 providers", argv: []string{in.kubecred, "image", "explain", "-", "--config", in.imgconf, "-o", "json"}, runs: 3, ok: []int{1},
 			stdin: func() io.Reader { data, _ := os.ReadFile(in.images); return bytes.NewReader(data) }},
@@ -219,21 +204,6 @@ func (in inputs) rows(runs int) (rows []row, missing []string) {
 		rows = append(rows, row{name: tool.name, argv: tool.argv, runs: 3, bytes: tool.size, ok: []int{1}})
 	}
 	baseline := rows[len(rows)-1].name
-	for _, peer := range []struct {
-		name string
-		argv []string
-	}{
-		{"aws-iam-authenticator token", []string{"aws-iam-authenticator", "token", "-i", "demo"}},
-		{"aws eks get-token", []string{"aws", "eks", "get-token", "--region", "eu-west-1", "--cluster-name", "demo"}},
-	} {
-		path, err := exec.LookPath(peer.argv[0])
-		if err != nil {
-			missing = append(missing, peer.argv[0])
-			continue
-		}
-		peer.argv[0] = path
-		rows = append(rows, in.token(peer.name, "kubecred-exec client, warm", runs, peer.argv...))
-	}
 	rows = append(rows,
 		row{name: "kubecred tokens scan --marks", argv: append(slices.Clone(scan), "--marks", in.log), baseline: baseline, runs: 3, bytes: in.logSize},
 		row{name: "kubecred tokens scan", argv: append(slices.Clone(scan), in.log), baseline: baseline, runs: 3, bytes: in.logSize},

@@ -2,8 +2,13 @@
 
 // Launch runs a command and writes the nanoseconds it took, its peak resident
 // memory in bytes and its exit status to the file named first. It is a program
-// of its own because the kernel counts the memory of whoever forks into the
-// peak of what is run (getrusage(2)): this one is small.
+// of its own so that each run has a parent of its own, and because the kernel
+// counts the memory of whoever starts a program into what it reports of it
+// afterwards (ru_maxrss): this one is small.
+//
+// With -peak first, which Linux alone has, the memory is exact, even for a
+// program that is smaller than this one; the time then means nothing, for the
+// command is traced.
 package main
 
 import (
@@ -17,25 +22,48 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1], os.Args[2:]); err != nil {
+	args := os.Args[1:]
+	measure := timed
+	if len(args) > 0 && args[0] == "-peak" {
+		measure, args = traced, args[1:]
+	}
+	if err := run(args, measure); err != nil {
 		fmt.Fprintln(os.Stderr, "launch:", err)
 		os.Exit(1)
 	}
 }
 
-func run(result string, argv []string) error {
-	cmd := exec.Command(argv[0], argv[1:]...)
+// outcome is what a run came to.
+type outcome struct {
+	took   time.Duration
+	peak   int64 // bytes
+	status int
+}
+
+func run(args []string, measure func(*exec.Cmd) (outcome, error)) error {
+	if len(args) < 2 {
+		return errors.New("want [-peak] RESULT COMMAND ARGS...")
+	}
+	cmd := exec.Command(args[1], args[2:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	o, err := measure(cmd)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(args[0], fmt.Appendf(nil, "%d %d %d\n", o.took, o.peak, o.status), 0o600)
+}
+
+func timed(cmd *exec.Cmd) (outcome, error) {
 	start := time.Now()
 	err := cmd.Run()
 	took := time.Since(start)
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		return err
+		return outcome{}, err
 	}
 	peak := int64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
 	if runtime.GOOS != "darwin" { // KiB, but bytes on macOS
 		peak *= 1024
 	}
-	return os.WriteFile(result, fmt.Appendf(nil, "%d %d %d\n", took, peak, cmd.ProcessState.ExitCode()), 0o600)
+	return outcome{took, peak, cmd.ProcessState.ExitCode()}, nil
 }
