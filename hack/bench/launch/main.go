@@ -42,7 +42,7 @@ type outcome struct {
 
 func run(args []string, measure func(*exec.Cmd) (outcome, error)) error {
 	if len(args) < 2 {
-		return errors.New("want [-peak] RESULT COMMAND ARGS...")
+		return errors.New("want [-peak], a result file, a command and its arguments")
 	}
 	cmd := exec.Command(args[1], args[2:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
