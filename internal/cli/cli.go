@@ -58,6 +58,7 @@ func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e))
 // Run runs the command line args, the program's name first, and returns the
 // exit status.
 func Run(ctx context.Context, args []string, w World) int {
+	w.Stdin = interruptible(ctx, w.Stdin, w.Stderr)
 	root := newRoot(w, programName(args))
 	root.SetArgs(args[min(1, len(args)):])
 	root.SetIn(w.Stdin)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/kubecred/kubecred/explain"
 	"github.com/kubecred/kubecred/finding"
@@ -132,7 +131,11 @@ func (a *app) explain(o *whatOptions, args []string) error {
 		return nil
 	}
 	answer := explain.Judge(texts, eo)
-	if more := a.ask(answer); more != nil {
+	more, err := a.ask(answer)
+	if err != nil {
+		return err
+	}
+	if more != nil {
 		answer = explain.Judge(append(texts, more), eo)
 	}
 	if len(answer.Pieces) == 0 && len(answer.Causes) == 0 {
@@ -249,22 +252,25 @@ func shorten(s string) string {
 
 // ask asks at a terminal for the piece that would decide. It returns nil where
 // there is no terminal, no question or no answer.
-func (a *app) ask(answer explain.Answer) *explain.Text {
-	in, ok := a.Stdin.(*os.File)
-	if !ok || len(answer.Ask) == 0 || !term.IsTerminal(int(in.Fd())) || !isTerminal(a.Stdout) || !isTerminal(a.Stderr) {
-		return nil
+func (a *app) ask(answer explain.Answer) (*explain.Text, error) {
+	in := a.question()
+	if in == nil || len(answer.Ask) == 0 {
+		return nil, nil
 	}
 	q := answer.Ask[0]
 	fmt.Fprintf(a.Stderr, "%s (Enter to go on without) ", q.Text)
 	line, err := bufio.NewReader(io.LimitReader(in, 1<<16)).ReadString('\n')
-	if line = strings.TrimSpace(line); line == "" || err != nil {
-		return nil
-	}
-	t, err := explain.NewText("answer", q.Prefix+line)
 	if err != nil {
-		return nil
+		fmt.Fprintln(a.Stderr) // the cursor still stands behind the question
+		if errors.Is(err, io.EOF) {
+			return nil, nil
+		}
+		return nil, err
 	}
-	return t
+	if line = strings.TrimSpace(line); line == "" {
+		return nil, nil
+	}
+	return explain.NewText("answer", q.Prefix+line)
 }
 
 // redact prints the inputs with what is secret or private replaced.

@@ -213,7 +213,10 @@ func (a *app) indent(label, text string) {
 	if text == "" {
 		return
 	}
-	for i, l := range strings.Split(wrap(text, 88-len(label)), "\n") {
+	if width := 88 - len(label); strings.Contains(text, "\n") || len([]rune(text)) > width {
+		text = wrap(text, width) // what fits keeps its columns
+	}
+	for i, l := range strings.Split(text, "\n") {
 		if i > 0 {
 			label = strings.Repeat(" ", len(label))
 		}

@@ -80,7 +80,7 @@ func (a *app) inspect(o *inspectOptions, args []string) error {
 // inspectInput reads stdin, a file, or the argument itself.
 func (a *app) inspectInput(args []string) (name, text string, err error) {
 	if len(args) == 0 || args[0] == "-" {
-		if f, ok := a.Stdin.(*os.File); ok && len(args) == 0 && isTerminal(f) {
+		if len(args) == 0 && a.fromTerminal() {
 			return "", "", errors.New("nothing to inspect: pipe a token into it, or give it as the argument")
 		}
 		data, err := io.ReadAll(io.LimitReader(a.Stdin, inspect.MaxInput+1))

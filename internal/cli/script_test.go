@@ -3,7 +3,9 @@ package cli_test
 import (
 	"context"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -13,7 +15,10 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"kubecred": func() { os.Exit(cli.Run(context.Background(), os.Args, cli.System())) },
+		"kubecred": func() {
+			ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // as in cmd/kubecred
+			os.Exit(cli.Run(ctx, os.Args, cli.System()))
+		},
 	})
 }
 
