@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubecred/kubecred/auditlog"
 	"github.com/kubecred/kubecred/auditlog/cloudwatch/insightsfake"
+	"github.com/kubecred/kubecred/internal/awsfake"
 )
 
 func TestParse(t *testing.T) {
@@ -69,11 +70,11 @@ func start(t *testing.T) *insightsfake.Server {
 	t.Helper()
 	f := insightsfake.Start()
 	t.Cleanup(f.Close)
-	t.Setenv("AWS_ENDPOINT_URL", f.URL)
-	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "example")
+	for _, v := range f.Env() {
+		name, value, _ := strings.Cut(v, "=")
+		t.Setenv(name, value)
+	}
 	t.Setenv("AWS_USE_FIPS_ENDPOINT", "true") // which the SDK refuses beside an endpoint of one's own
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
 	return f
@@ -282,5 +283,92 @@ func TestMarkedAccount(t *testing.T) {
 		if got := markedAccount([]byte(tt.row)); got != tt.want {
 			t.Errorf("markedAccount(%s) = %q, want %q", tt.row, got, tt.want)
 		}
+	}
+}
+
+// TestSignaturesAreChecked: a wrong secret is refused as AWS does.
+func TestSignaturesAreChecked(t *testing.T) {
+	f := start(t)
+	fill(f, "/aws/eks/prod/cluster", 100)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "another")
+	_, failed, err := read(t, source(t, "cloudwatch://eu-west-1/prod", Options{MarksOnly: true}))
+	if err != nil || len(failed) != 3 || !strings.Contains(failed[0], ": InvalidSignatureException: ") {
+		t.Errorf("%v, %v", failed, err)
+	}
+	if f.Queries() != 0 {
+		t.Errorf("%d queries were taken with a wrong signature", f.Queries())
+	}
+}
+
+// TestMoreRowsThanAnAnswerHas: 24,000 marks in two hours, of which an answer
+// has 10,000 at most, come back whole, and none twice.
+func TestMoreRowsThanAnAnswerHas(t *testing.T) {
+	f := start(t)
+	const n = 24000
+	for i := range n {
+		f.Groups["/aws/eks/prod/cluster"] = append(f.Groups["/aws/eks/prod/cluster"], insightsfake.Line{At: begin.Add(time.Duration(i) * 2 * time.Hour / n), Text: event(i, "apps:marked", true, 200)})
+	}
+	lines, failed, err := read(t, source(t, "cloudwatch://eu-west-1/prod", Options{MarksOnly: true}))
+	if err != nil || failed != nil {
+		t.Fatal(err, failed)
+	}
+	if once := slices.Compact(slices.Sorted(slices.Values(lines))); len(once) != n || len(lines) != n {
+		t.Errorf("%d lines, %d different ones, want %d", len(lines), len(once), n)
+	}
+	// Three spans, and the one of a whole hour was halved.
+	if f.Queries() != 5 {
+		t.Errorf("%d queries, want 5", f.Queries())
+	}
+}
+
+// TestOtherStreamsAreLeftOut: a control plane's log group also holds the logs of
+// its other programs.
+func TestOtherStreamsAreLeftOut(t *testing.T) {
+	f := start(t)
+	f.Groups["/aws/eks/prod/cluster"] = []insightsfake.Line{
+		{At: begin, Text: event(1, "apps:marked", true, 200)},
+		{At: begin, Text: event(2, "apps:marked", true, 200), Stream: "authenticator-0123456789abcdef"},
+	}
+	lines, failed, err := read(t, source(t, "cloudwatch://eu-west-1/prod", Options{}))
+	if err != nil || failed != nil || len(slices.Compact(lines)) != 1 {
+		t.Errorf("%q, %v, %v", lines, failed, err)
+	}
+}
+
+// TestRowsWithoutMessage are said, and count for the limit of rows.
+func TestRowsWithoutMessage(t *testing.T) {
+	f := start(t)
+	for i := range 30 {
+		f.Groups["/aws/eks/prod/cluster"] = append(f.Groups["/aws/eks/prod/cluster"], insightsfake.Line{At: begin.Add(time.Duration(i) * time.Minute), Text: event(i, "a:b", true, 200), Bare: i == 3})
+	}
+	s := source(t, "cloudwatch://eu-west-1/prod", Options{MarksOnly: true})
+	s.limit = 20
+	lines, failed, err := read(t, s)
+	want := []string{"cloudwatch://eu-west-1/prod, 2026-11-22 03:30 to 04:00 UTC: 1 of 15 rows have no @message"}
+	if diff := cmp.Diff(want, failed); err != nil || diff != "" || len(lines) != 29 {
+		t.Errorf("%d lines, %v, failed (-want +got):\n%s", len(lines), err, diff)
+	}
+}
+
+// TestFailingMidWay: what throttles, breaks off or fails in one of two clusters
+// leaves the other hours and the other cluster whole.
+func TestFailingMidWay(t *testing.T) {
+	f := start(t)
+	fill(f, "/aws/eks/a/cluster", 1000)
+	fill(f, "/aws/eks/b/cluster", 1000)
+	f.AtOnce = 3 // fewer than are asked at once
+	f.AWS.Fail(awsfake.Fault{Action: "logs:GetQueryResults", Times: 3, Throttle: true})
+	f.AWS.Fail(awsfake.Fault{Action: "logs:StartQuery", Times: 2, Status: 503})
+	f.AWS.Fail(awsfake.Fault{Action: "logs:StartQuery", Times: 2, Reset: true})
+	f.Fail = func(_ int, group string, from, _ time.Time) string {
+		if group == "/aws/eks/b/cluster" && from.Hour() == 5 {
+			return "ServiceUnavailableException"
+		}
+		return ""
+	}
+	lines, failed, err := read(t, source(t, "cloudwatch://eu-west-1/a,b", Options{MarksOnly: true}))
+	want := []string{"cloudwatch://eu-west-1/b, 2026-11-22 05:00 to 05:30 UTC: ServiceUnavailableException: said by the stand-in"}
+	if diff := cmp.Diff(want, failed); err != nil || diff != "" || len(lines) != 18 {
+		t.Errorf("%d lines, %v, failed (-want +got):\n%s", len(lines), err, diff)
 	}
 }

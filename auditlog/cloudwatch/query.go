@@ -52,39 +52,39 @@ func markedAccount(row []byte) string {
 // ask runs a task's query. Where the answer is as long as an answer can be, it
 // may be cut: the time span is halved then, until each half's is shorter.
 func (s *Source) ask(ctx context.Context, t task) ([][]byte, error) {
-	rows, err := s.run(ctx, t)
+	rows, found, err := s.run(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	if len(rows) < int(s.limit) {
+	if found < int(s.limit) {
+		if bare := found - len(rows); bare > 0 {
+			return rows, lossy(fmt.Sprintf("%d of %d rows have no @message", bare, found))
+		}
 		return rows, nil
 	}
 	seconds := int64(t.to.Sub(t.from) / time.Second)
 	if seconds <= 1 {
-		return rows, tooMany{int(s.limit), t.from}
+		return rows, lossy(fmt.Sprintf("more than %d requests in the second %s: Logs Insights shows no more", s.limit, t.from.Format(time.RFC3339)))
 	}
 	middle := t.from.Add(time.Duration(seconds/2) * time.Second)
 	first, err := s.ask(ctx, task{t.group, t.from, middle, t.query})
-	var full tooMany
-	if err != nil && !errors.As(err, &full) {
+	var less lossy
+	if err != nil && !errors.As(err, &less) {
 		return first, err
 	}
 	second, err2 := s.ask(ctx, task{t.group, middle, t.to, t.query})
 	return append(first, second...), cmp.Or(err, err2)
 }
 
-// tooMany says that a second has more rows than a query may return.
-type tooMany struct {
-	limit int
-	at    time.Time
-}
+// lossy says that an answer was taken though something of it is missing; other
+// spans of time are still worth asking for.
+type lossy string
 
-func (e tooMany) Error() string {
-	return fmt.Sprintf("more than %d requests in the second %s: Logs Insights shows no more", e.limit, e.at.Format(time.RFC3339))
-}
+func (e lossy) Error() string { return string(e) }
 
-// run starts a query and waits for its end.
-func (s *Source) run(ctx context.Context, t task) (rows [][]byte, err error) {
+// run starts a query and waits for its end. It returns the rows' messages, and
+// how many rows there were.
+func (s *Source) run(ctx context.Context, t task) (rows [][]byte, found int, err error) {
 	limit, cancel := context.WithTimeout(ctx, queryTime)
 	defer cancel()
 	started, err := s.client.StartQuery(limit, &cloudwatchlogs.StartQueryInput{
@@ -95,7 +95,7 @@ func (s *Source) run(ctx context.Context, t task) (rows [][]byte, err error) {
 		Limit:        aws.Int32(s.limit),
 	})
 	if err != nil {
-		return nil, s.explain(t, err)
+		return nil, 0, s.explain(t, err)
 	}
 	s.queries.Add(1)
 	ended := false
@@ -104,12 +104,14 @@ func (s *Source) run(ctx context.Context, t task) (rows [][]byte, err error) {
 			s.stop(ctx, started.QueryId)
 		}
 	}()
-	tick := time.NewTicker(s.o.Poll)
-	defer tick.Stop()
+	// Most queries are done within a second, some take minutes.
+	pause := s.o.Poll / 8
+	wait := time.NewTimer(pause)
+	defer wait.Stop()
 	for {
 		res, err := s.client.GetQueryResults(limit, &cloudwatchlogs.GetQueryResultsInput{QueryId: started.QueryId})
 		if err != nil {
-			return nil, s.explain(t, err)
+			return nil, 0, s.explain(t, err)
 		}
 		switch res.Status {
 		case types.QueryStatusComplete:
@@ -117,18 +119,20 @@ func (s *Source) run(ctx context.Context, t task) (rows [][]byte, err error) {
 			if res.Statistics != nil {
 				s.scanned.Add(int64(res.Statistics.BytesScanned))
 			}
-			return messages(res.Results), nil
+			return messages(res.Results), len(res.Results), nil
 		case types.QueryStatusFailed, types.QueryStatusCancelled, types.QueryStatusTimeout:
 			ended = true
-			return nil, fmt.Errorf("the query ended as %s", strings.ToLower(string(res.Status)))
+			return nil, 0, fmt.Errorf("the query ended as %s", strings.ToLower(string(res.Status)))
 		}
 		select {
 		case <-limit.Done():
 			if ctx.Err() != nil {
-				return nil, ctx.Err()
+				return nil, 0, ctx.Err()
 			}
-			return nil, fmt.Errorf("the query was not done after %s", queryTime)
-		case <-tick.C:
+			return nil, 0, fmt.Errorf("the query was not done after %s", queryTime)
+		case <-wait.C:
+			pause = min(2*pause, s.o.Poll)
+			wait.Reset(pause)
 		}
 	}
 }

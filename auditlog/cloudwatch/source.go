@@ -30,8 +30,8 @@ type Options struct {
 	// Progress, if set, is called with lines for a person: what it will cost, and
 	// what it did.
 	Progress func(string)
-	// Poll is the time between two looks at a query, MaxBackoff the longest pause
-	// after a throttled call; 0 for 1 and 20 seconds.
+	// Poll is the longest time between two looks at a query, MaxBackoff the longest
+	// pause after a throttled call; 0 for 1 and 20 seconds.
 	Poll, MaxBackoff time.Duration
 }
 

@@ -45,7 +45,7 @@ func scan(t *testing.T, args ...string) tokenReport {
 // scan makes of the real audit log against what they are.
 func TestIncidents(t *testing.T) {
 	t.Parallel()
-	ctx := within(t, 3*time.Minute)
+	ctx := within(t, 20*time.Minute) // building Loki takes most of it, once
 	standIns := lab.Incidents()
 	for i := range standIns {
 		standIns[i].Every = 500 * time.Millisecond
@@ -55,7 +55,7 @@ func TestIncidents(t *testing.T) {
 	}
 	programs := must[[]*lab.Workload](t)(shared.Plant(ctx, standIns))
 	verdicts := map[string]string{
-		"kube2iam": "stale", "kubernetes-external-secrets": "stale", "prometheus": "fresh",
+		"kube2iam": "stale", "kubernetes-external-secrets": "stale", "reporter": "stale", "prometheus": "fresh",
 		"fluentd": "reloads-when-refused", "nightly-cron": "dead",
 	}
 	// Wait for the deaths, and a little for what follows them.
@@ -135,6 +135,8 @@ func TestIncidents(t *testing.T) {
 		t.Logf("%+v", report)
 	}
 	doctor(t, ctx)
+	sameFromEverywhere(t, ctx)
+	restartPlanted(t, ctx)
 }
 
 // doctor wants every planted incident found, in one run of kubecred doctor.
@@ -143,7 +145,7 @@ func doctor(t *testing.T, ctx context.Context) {
 	old := must[string](t)(shared.OldKubeconfig(ctx, "prod-2021"))
 	args := []string{"doctor", "-o", "json", "--kubeconfig", old, "--audit-log", shared.AuditLog}
 	want := map[string]string{ // subject to code
-		"user prod-2021": "KC101", "kube-system/kube2iam": "KC301", "secrets/kubernetes-external-secrets": "KC301",
+		"user prod-2021": "KC101", "kube-system/kube2iam": "KC301", "secrets/kubernetes-external-secrets": "KC301", "apps/reporter": "KC301",
 		"logging/fluentd": "KC303", "apps/nightly-cron": "KC302",
 	}
 	if err := lab.NodeSupport(); err != nil {

@@ -5,14 +5,21 @@ package lab
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// controllers are those of kube-controller-manager that a credential meets:
-// they make accounts, fill and clean up legacy token secrets, and end namespaces.
-const controllers = "serviceaccount-controller,serviceaccount-token-controller,legacy-serviceaccount-token-cleaner-controller,root-ca-certificate-publisher-controller,namespace-controller"
+// controllers are those of kube-controller-manager that a credential meets: they
+// make accounts, fill and clean up legacy token secrets, end namespaces, make the
+// pods of workloads and roll them, and say how many pods a budget lets go.
+var controllers = []string{
+	"serviceaccount-controller", "serviceaccount-token-controller", "legacy-serviceaccount-token-cleaner-controller",
+	"root-ca-certificate-publisher-controller", "namespace-controller", "garbage-collector-controller",
+	"deployment-controller", "replicaset-controller", "statefulset-controller", "daemonset-controller",
+	"job-controller", "cronjob-controller", "disruption-controller",
+}
 
 func (l *Lab) startControllers(ctx context.Context) error {
 	program, err := l.Program(ctx, "kube-controller-manager")
@@ -21,7 +28,7 @@ func (l *Lab) startControllers(ctx context.Context) error {
 	}
 	p, err := l.run("kube-controller-manager", program,
 		"--kubeconfig", l.AdminKubeconfig,
-		"--controllers", controllers,
+		"--controllers", strings.Join(controllers, ","),
 		"--service-account-private-key-file", l.Path("pki", "sa.key"),
 		"--root-ca-file", l.CAFile,
 		"--leader-elect=false",

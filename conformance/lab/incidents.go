@@ -8,7 +8,6 @@ import (
 	"os"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -18,65 +17,22 @@ import (
 const soon = 15 * time.Second
 
 // Incidents returns programs as they are found in clusters: one that will be
-// refused tomorrow and one in a month, one that reads its token again, one that
-// does so only when it is refused, and one that is about to be refused for good.
+// refused tomorrow and one in a month, one whose next pod has a mended version,
+// one that reads its token again, one that does so only when it is refused, and
+// one that is about to be refused for good.
 func Incidents() []StandIn {
 	day := 24 * time.Hour
 	dying := EKS + time.Minute - soon // refused that much later
+	const kube2iam = "kube2iam/0.10.8 (linux/amd64) kubernetes/$Format"
 	return []StandIn{
-		{Namespace: "kube-system", Account: "kube2iam", Pod: "kube2iam-x7k2p", Node: "ip-10-0-1-7", Agent: "kube2iam/0.10.8 (linux/amd64) kubernetes/$Format", Source: "10.0.1.7", Age: 89 * day, Profile: EKS},
-		{Namespace: "kube-system", Account: "kube2iam", Pod: "kube2iam-9q4mz", Node: "ip-10-0-2-9", Agent: "kube2iam/0.10.8 (linux/amd64) kubernetes/$Format", Source: "10.0.2.9", Age: 86 * day, Profile: EKS},
-		{Namespace: "secrets", Account: "kubernetes-external-secrets", Pod: "kubernetes-external-secrets-6d8f7c9b5-hx2lq", Agent: "kubernetes-external-secrets/8.5.5", Source: "10.0.1.23", Age: 60 * day, Profile: EKS},
-		{Namespace: "monitoring", Account: "prometheus", Pod: "prometheus-0", Agent: "Prometheus/2.55.1", Source: "10.0.3.3", Habit: ReadsAgain},
-		{Namespace: "logging", Account: "fluentd", Pod: "fluentd-7xk9d", Agent: "Ruby/kubeclient", Source: "10.0.5.5", Habit: ReadsWhenRefused, Age: dying, Profile: EKS},
-		{Namespace: "apps", Account: "nightly-cron", Pod: "nightly-cron-28012340-zz9rt", Agent: "Go-http-client/1.1", Source: "10.0.6.6", Age: dying, Profile: EKS},
+		{Namespace: "kube-system", Account: "kube2iam", Kind: "DaemonSet", Image: "jtblin/kube2iam:0.10.8", Node: "ip-10-0-1-7", Agent: kube2iam, Source: "10.0.1.7", Age: 89 * day, Profile: EKS},
+		{Namespace: "kube-system", Account: "kube2iam", Kind: "DaemonSet", Image: "jtblin/kube2iam:0.10.8", Node: "ip-10-0-2-9", Agent: kube2iam, Source: "10.0.2.9", Age: 86 * day, Profile: EKS},
+		{Namespace: "secrets", Account: "kubernetes-external-secrets", Kind: "Deployment", Image: "ghcr.io/external-secrets/kubernetes-external-secrets:8.5.5", Node: "ip-10-0-1-7", Agent: "kubernetes-external-secrets/8.5.5", Source: "10.0.1.23", Age: 60 * day, Profile: EKS},
+		{Namespace: "apps", Account: "reporter", Kind: "Deployment", Image: "example.com/reporter:stable", Node: "ip-10-0-2-9", Agent: "reporter/1.4", Source: "10.0.4.4", Age: 40 * day, Profile: EKS, Then: ReadsAgain},
+		{Namespace: "monitoring", Account: "prometheus", Kind: "StatefulSet", Image: "prom/prometheus:v2.55.1", Node: "ip-10-0-1-7", Agent: "Prometheus/2.55.1", Source: "10.0.3.3", Habit: ReadsAgain, Then: ReadsAgain},
+		{Namespace: "logging", Account: "fluentd", Kind: "DaemonSet", Image: "fluent/fluentd-kubernetes-daemonset:v1.14", Node: "ip-10-0-5-5", Agent: "Ruby/kubeclient", Source: "10.0.5.5", Habit: ReadsWhenRefused, Then: ReadsWhenRefused, Age: dying, Profile: EKS},
+		{Namespace: "apps", Account: "nightly-cron", Kind: "CronJob", Image: "example.com/nightly:7", Node: "ip-10-0-2-9", Agent: "Go-http-client/1.1", Source: "10.0.6.6", Age: dying, Profile: EKS},
 	}
-}
-
-// Plant starts stand-ins that may read pods, as their owners meant them to.
-func (l *Lab) Plant(ctx context.Context, standIns []StandIn) ([]*Workload, error) {
-	var users []string
-	for _, s := range standIns {
-		users = append(users, "system:serviceaccount:"+s.Namespace+":"+s.Account)
-	}
-	if err := l.Grant(ctx, Reader, users...); err != nil {
-		return nil, err
-	}
-	var programs []*Workload
-	for _, s := range standIns {
-		p, err := l.Run(ctx, s)
-		if err != nil {
-			return programs, err
-		}
-		programs = append(programs, p)
-	}
-	return programs, l.plantOwners(ctx)
-}
-
-// plantOwners makes the workloads that the incidents' pods would belong to, so
-// that there is something to restart. No controller acts on them.
-func (l *Lab) plantOwners(ctx context.Context) error {
-	labels := func(app string) (*metav1.LabelSelector, metav1.ObjectMeta) {
-		m := map[string]string{"app": app}
-		return &metav1.LabelSelector{MatchLabels: m}, metav1.ObjectMeta{Labels: m}
-	}
-	spec := func(account, image string) corev1.PodSpec {
-		return corev1.PodSpec{ServiceAccountName: account, Containers: []corev1.Container{{Name: "main", Image: image}}}
-	}
-	selector, meta := labels("kube2iam")
-	_, err := l.Admin.AppsV1().DaemonSets("kube-system").Create(ctx, &appsv1.DaemonSet{
-		ObjectMeta: metav1.ObjectMeta{Name: "kube2iam"},
-		Spec:       appsv1.DaemonSetSpec{Selector: selector, Template: corev1.PodTemplateSpec{ObjectMeta: meta, Spec: spec("kube2iam", "jtblin/kube2iam:0.10.8")}},
-	}, metav1.CreateOptions{})
-	if err := ignoreExists(err); err != nil {
-		return err
-	}
-	selector, meta = labels("kubernetes-external-secrets")
-	_, err = l.Admin.AppsV1().Deployments("secrets").Create(ctx, &appsv1.Deployment{
-		ObjectMeta: metav1.ObjectMeta{Name: "kubernetes-external-secrets"},
-		Spec:       appsv1.DeploymentSpec{Selector: selector, Template: corev1.PodTemplateSpec{ObjectMeta: meta, Spec: spec("kubernetes-external-secrets", "ghcr.io/external-secrets/kubernetes-external-secrets:8.5.5")}},
-	}, metav1.CreateOptions{})
-	return ignoreExists(err)
 }
 
 // OldKubeconfig writes a kubeconfig whose exec block asks for v1alpha1, around

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Habit is how a program treats the token file in its pod.
@@ -33,7 +35,18 @@ const (
 // StandIn is a program in a pod that asks the API server for something now and
 // then, with the habits of a real one.
 type StandIn struct {
-	Namespace, Account, Pod, Node string
+	Namespace, Account, Node string
+	// Pod is the name of a pod that nothing owns. It is empty for a program in
+	// a workload's pod, whose name a controller makes, and then set by Plant.
+	Pod string
+	// Kind is the workload's: Deployment, DaemonSet, StatefulSet, or CronJob of
+	// which one run is under way. It has the account's name, this Image, and as
+	// many pods as stand-ins name it; a DaemonSet's are on their Node.
+	Kind, Image string
+	// Then is the habit of the programs in the workload's later pods, and
+	// ThenAge the age of the token that they start with, 0 for a fresh one.
+	Then    Habit
+	ThenAge time.Duration
 	// Agent and Source are what the audit log says of the client: its user
 	// agent, and where it claims to come from.
 	Agent, Source string
@@ -66,23 +79,30 @@ type Workload struct {
 // Run makes the stand-in's pod and has it make requests until it is stopped,
 // with the lab at the latest.
 func (l *Lab) Run(ctx context.Context, s StandIn) (*Workload, error) {
-	p := &Workload{StandIn: s, lab: l, done: make(chan struct{})}
-	if p.Every == 0 {
-		p.Every = 2 * time.Second
-	}
 	if s.Node != "" {
 		if err := l.namedNode(ctx, s.Node); err != nil {
 			return nil, err
 		}
 	}
-	var err error
-	if p.pod, err = l.Pod(ctx, s.Namespace, s.Pod, s.Account, s.Node); err != nil {
+	pod, err := l.Pod(ctx, s.Namespace, s.Pod, s.Account, s.Node)
+	if err != nil {
 		return nil, err
 	}
+	return l.runIn(ctx, pod, s)
+}
+
+// runIn has the stand-in make requests as the program in a pod.
+func (l *Lab) runIn(ctx context.Context, pod *corev1.Pod, s StandIn) (*Workload, error) {
+	p := &Workload{StandIn: s, lab: l, pod: pod, done: make(chan struct{})}
+	p.Pod = pod.Name
+	if p.Every == 0 {
+		p.Every = 2 * time.Second
+	}
+	var err error
 	if s.Age == 0 {
 		err = p.read(ctx)
 	} else {
-		p.First, err = l.AgedToken(ctx, p.pod, s.Age, s.Profile)
+		p.First, err = l.AgedToken(ctx, pod, s.Age, s.Profile)
 		p.token = p.First.JWT
 	}
 	if err != nil {
@@ -198,4 +218,14 @@ func (p *Workload) stop() error {
 func (l *Lab) namedNode(ctx context.Context, name string) error {
 	_, err := l.Admin.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 	return ignoreExists(err)
+}
+
+// labelNode adds labels to a node object.
+func (l *Lab) labelNode(ctx context.Context, name string, labels map[string]string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": labels}})
+	if err != nil {
+		return err
+	}
+	_, err = l.Admin.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
+	return err
 }

@@ -44,6 +44,9 @@ type Config struct {
 	RegistryPassword string
 	// RegistryTokenLife is how long ECR's tokens live; 0 stands for 12 hours.
 	RegistryTokenLife time.Duration
+	// Services answer for further services, by the name in the signature's scope
+	// ("logs"). A request reaches one when its signature is right.
+	Services map[string]http.Handler
 }
 
 // Key is an access key and who it belongs to.

@@ -1,6 +1,7 @@
 package awsfake
 
 import (
+	"bytes"
 	"encoding/json"
 	"encoding/xml"
 	"io"
@@ -65,8 +66,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.writeError(w, r, queryXML, &awsError{http.StatusForbidden, "MissingAuthenticationToken", "Request is missing Authentication Token"})
 		return
 	}
+	further := s.config.Services[sig.service]
 	action, handler := s.pick(r, form, body, sig)
-	if handler == nil {
+	if further != nil {
+		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+		action = sig.service + ":" + operation
+	} else if handler == nil {
 		s.writeError(w, r, dialectOf(r, sig.service), &awsError{http.StatusNotFound, "UnknownOperationException", "awsfake has no such operation of " + sig.service})
 		return
 	}
@@ -74,6 +79,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if awsErr != nil {
 		s.note(Call{Action: action + " refused", AccessKeyID: sig.accessKeyID, Region: sig.region, Host: r.Host})
 		s.writeError(w, r, dialectOf(r, sig.service), awsErr)
+		return
+	}
+	if further != nil {
+		s.note(Call{Action: action, AccessKeyID: key.AccessKeyID, Region: sig.region, Host: r.Host})
+		if !s.applyFault(w, r, action) {
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			further.ServeHTTP(w, r)
+		}
 		return
 	}
 	s.serve(w, r, action, sig.region, key, func() (any, *awsError) { return handler(key) })

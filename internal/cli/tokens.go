@@ -27,6 +27,8 @@ type tokenOptions struct {
 	all     bool
 	marks   bool
 	strict  bool
+	// quiet: an engine says nothing of what it costs.
+	quiet bool
 	// done, if set, counts the bytes that were read, for a progress bar.
 	done *atomic.Int64
 }

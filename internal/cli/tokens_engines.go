@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kubecred/kubecred/auditlog"
@@ -16,6 +17,11 @@ import (
 // carries its token's full age, so an hour finds nearly every client.
 const engineWindow = time.Hour
 
+// isEngine tells whether a source is an engine and no file.
+func isEngine(name string) bool {
+	return strings.HasPrefix(name, cloudwatch.Scheme) || loki.IsLocation(name)
+}
+
 // cloudWatch makes the source cloudwatch://REGION/CLUSTER.
 func (a *app) cloudWatch(ctx context.Context, name string, o tokenOptions, now time.Time) (auditlog.Source, error) {
 	at, err := cloudwatch.Parse(name)
@@ -26,10 +32,11 @@ func (a *app) cloudWatch(ctx context.Context, name string, o tokenOptions, now t
 	if err != nil {
 		return nil, err
 	}
-	return cloudwatch.New(ctx, at, cloudwatch.Options{
-		From: from, To: to, MarksOnly: o.marks,
-		Progress: func(line string) { fmt.Fprintln(a.Stderr, line) },
-	})
+	say := func(line string) { fmt.Fprintln(a.Stderr, line) }
+	if o.quiet {
+		say = nil
+	}
+	return cloudwatch.New(ctx, at, cloudwatch.Options{From: from, To: to, MarksOnly: o.marks, Progress: say})
 }
 
 // lokiSource makes the source loki+https://HOST/?query=LOGQL. What Loki asks for is

@@ -20,11 +20,10 @@ func insights(t *testing.T) *insightsfake.Server {
 	t.Helper()
 	f := insightsfake.Start()
 	t.Cleanup(f.Close)
-	for k, v := range map[string]string{
-		"AWS_ENDPOINT_URL": f.URL, "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example", "AWS_EC2_METADATA_DISABLED": "true",
-		"AWS_CONFIG_FILE": filepath.Join(t.TempDir(), "none"), "AWS_SHARED_CREDENTIALS_FILE": filepath.Join(t.TempDir(), "none"),
-	} {
-		t.Setenv(k, v)
+	none := filepath.Join(t.TempDir(), "none")
+	for _, v := range append(f.Env(), "AWS_CONFIG_FILE="+none, "AWS_SHARED_CREDENTIALS_FILE="+none) {
+		name, value, _ := strings.Cut(v, "=")
+		t.Setenv(name, value)
 	}
 	file, err := os.Open(filepath.FromSlash(logOfIncident))
 	if err != nil {

@@ -318,8 +318,10 @@ func (s tokenScan) unexplained() []finding.Finding {
 // sourceFindings says what could not be read.
 func (s tokenScan) sourceFindings() []finding.Finding {
 	var out []finding.Finding
+	failed := map[string]bool{} // an engine is asked twice about the same hour
 	for _, st := range s.stats {
-		if st.Err != nil {
+		if st.Err != nil && !failed[st.Name+st.Reason()] {
+			failed[st.Name+st.Reason()] = true
 			message := "could not be read: " + st.Reason()
 			if st.Events > 0 {
 				message = fmt.Sprintf("could not be read to its end: %s, after %s up to %s", st.Reason(), plural(st.Events, "event", "events"), finding.Moment(st.Last))

@@ -26,7 +26,7 @@ type restartOptions struct {
 	output
 	logs                   []string
 	within, resume         string
-	apply, verify          bool
+	apply, verify, prove   bool
 	ignoreBudgets          bool
 	timeout, verifyTimeout time.Duration
 }
@@ -57,6 +57,9 @@ in the namespace of -n.`,
 				fmt.Fprint(a.Stdout, restartRBAC)
 				return nil
 			}
+			if o.prove && !cmd.Flags().Changed("verify-timeout") {
+				o.verifyTimeout = verifyProveBound
+			}
 			return a.restart(cmd.Context(), args, o)
 		},
 	}
@@ -70,9 +73,10 @@ in the namespace of -n.`,
 	flags.StringVar(&o.resume, "resume", "", "leave alone what was restarted at this `time` (RFC 3339) or after")
 	flags.BoolVar(&o.apply, "apply", false, "carry the plan out")
 	flags.BoolVar(&o.verify, "verify", false, "after the restarts, watch the audit log until it shows new tokens: healed, or snoozed until a date")
+	flags.BoolVar(&o.prove, "prove", false, "with --verify, watch on until each workload has read a second token, or had its new one marked as stale: an hour or so")
 	flags.BoolVar(&o.ignoreBudgets, "ignore-budgets", false, "restart also where a rollout goes below a PodDisruptionBudget")
 	flags.DurationVar(&o.timeout, "timeout", 10*time.Minute, "how long one workload may take to be ready")
-	flags.DurationVar(&o.verifyTimeout, "verify-timeout", 5*time.Minute, "how long to watch the audit log")
+	flags.DurationVar(&o.verifyTimeout, "verify-timeout", 5*time.Minute, "how long to watch the audit log; 70m with --prove")
 	flags.BoolVar(&printRBAC, "print-rbac", false, "print the rights that this command needs, as a ClusterRole, and do nothing else")
 	return cmd
 }
@@ -111,6 +115,7 @@ func (a *app) restart(ctx context.Context, args []string, o restartOptions) erro
 		if err != nil {
 			return err
 		}
+		run.problems = slices.DeleteFunc(s.sourceFindings(), func(f finding.Finding) bool { return f.Code != "KC306" })
 		found, err := run.targets(ctx, s)
 		if err != nil {
 			return err
@@ -121,7 +126,10 @@ func (a *app) restart(ctx context.Context, args []string, o restartOptions) erro
 		return err
 	}
 	if !o.apply {
-		return a.showRestart(run)
+		if err := a.showRestart(run); err != nil {
+			return err
+		}
+		return o.status(run.report())
 	}
 	if o.format == "text" {
 		if err := a.showRestart(run); err != nil {
@@ -130,8 +138,9 @@ func (a *app) restart(ctx context.Context, args []string, o restartOptions) erro
 	}
 	run.apply(ctx, a)
 	if o.verify && ctx.Err() == nil {
+		// Also where it was interrupted, the restarts have been made.
 		if err := run.verifyAll(ctx, a); err != nil {
-			return err
+			run.problems = append(run.problems, finding.New("KC306", strings.Join(run.sources, ", "), "watching was interrupted"))
 		}
 	}
 	if err := a.showRestarted(run); err != nil {
@@ -152,6 +161,9 @@ type restartRun struct {
 	// results and seen are of a plan that was carried out.
 	results []restart.Result
 	seen    map[cluster.Ref]aftermath
+	// problems are the parts of the audit log that could not be read: for the plan,
+	// and after --verify at its last look.
+	problems []finding.Finding
 	// tokens are those that the scan found dying, by workload.
 	tokens map[cluster.Ref][]satoken.Token
 }
@@ -188,6 +200,8 @@ func (o restartOptions) split(args []string) (named []cluster.Ref, sources []str
 	switch {
 	case len(args) == 0:
 		err = errors.New("nothing to restart is named: give an audit log as for tokens scan, or NAMESPACE/KIND/NAME")
+	case o.prove && !o.verify:
+		err = errors.New("--prove says how long --verify watches: give both")
 	case o.verify && !o.apply:
 		err = errors.New("--verify looks at what --apply did: give both")
 	case o.verify && len(all) == 0:

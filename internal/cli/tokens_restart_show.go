@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/kubecred/kubecred/finding"
 	"github.com/kubecred/kubecred/internal/report"
 	"github.com/kubecred/kubecred/internal/restart"
+	"github.com/kubecred/kubecred/kubeconfig"
 	"github.com/kubecred/kubecred/satoken"
 )
 
@@ -54,11 +56,19 @@ func (a *app) showRestart(r restartRun) error {
 			line("note", n)
 		}
 	}
+	r.writeProblems(&b)
 	if work > 0 && !r.o.apply {
 		fmt.Fprintf(&b, "\n%s to restart, in this order. Nothing has been changed: --apply carries the plan out.\n", plural(work, "workload", "workloads"))
 	}
 	_, err := a.Stdout.Write(b.Bytes())
 	return err
+}
+
+// writeProblems says what could not be read of the audit log.
+func (r restartRun) writeProblems(b *bytes.Buffer) {
+	for _, f := range r.problems {
+		fmt.Fprintf(b, "\n%s  %s: %s\n", f.Code, report.Clean(f.Subject), report.Clean(f.Message))
+	}
 }
 
 // rolls says how a rollout replaces pods.
@@ -115,8 +125,11 @@ func (a *app) showRestarted(r restartRun) error {
 		}
 		fmt.Fprintf(&b, "%s: %s\n", report.Clean(workloadTitle(res.Ref)), report.Clean(oneLine(text)))
 	}
+	if r.o.verify {
+		r.writeProblems(&b)
+	}
 	if len(left) > 0 {
-		fmt.Fprintf(&b, "\nTo go on once that is mended: kubecred tokens restart --apply --resume %s %s\n", r.began().Format(time.RFC3339), strings.Join(left, " "))
+		fmt.Fprintf(&b, "\nTo go on once that is mended: %s %s\n", r.again(), strings.Join(left, " "))
 	} else if len(r.results) > 0 && !r.o.verify {
 		fmt.Fprintln(&b, "\nDone. A scan of the audit log in an hour shows whether the new tokens are read again.")
 	}
@@ -124,19 +137,41 @@ func (a *app) showRestarted(r restartRun) error {
 	return err
 }
 
-// began is when the first restart of the run was asked for.
-func (r restartRun) began() time.Time {
+// again is the command that goes on, up to the workloads: what was restarted
+// since this run began is not restarted again.
+func (r restartRun) again() string {
+	began := r.at.Truncate(time.Second)
 	for _, res := range r.results {
-		if res.State == restart.Restarted {
-			return res.At
+		if !res.At.IsZero() && res.At.Before(began) {
+			began = res.At
 		}
 	}
-	return r.at.Truncate(time.Second)
+	if !r.resume.IsZero() && r.resume.Before(began) {
+		began = r.resume
+	}
+	words := []string{"kubecred tokens restart --apply --resume", began.UTC().Format(time.RFC3339)}
+	flag := func(name string, values ...string) {
+		for _, v := range values {
+			if v != "" {
+				words = append(words, name, kubeconfig.ShellQuote(v))
+			}
+		}
+	}
+	flag("--kubeconfig", r.o.kubeconfig)
+	flag("--context", r.o.context)
+	if r.o.ignoreBudgets {
+		words = append(words, "--ignore-budgets")
+	}
+	if r.o.verify {
+		words = append(words, "--verify")
+		flag("--audit-log", r.sources...)
+	}
+	return strings.Join(words, " ")
 }
 
 // report is the run as findings, for the exit status.
 func (r restartRun) report() finding.Report {
-	var out []finding.Finding
+	out := slices.Clone(r.problems)
 	for _, res := range r.results {
 		title := workloadTitle(res.Ref)
 		switch {
@@ -165,6 +200,8 @@ type (
 		Cluster    string     `json:"cluster"`
 		Applied    bool       `json:"applied"`
 		Steps      []stepJSON `json:"steps"`
+		// Problems are parts of the audit log that could not be read.
+		Problems []problemJSON `json:"problems,omitempty"`
 	}
 	stepJSON struct {
 		Namespace string           `json:"namespace"`
@@ -189,6 +226,12 @@ type (
 		Verdict   *satoken.Verdict `json:"verdict,omitempty"`
 		Until     *time.Time       `json:"until,omitempty"`
 		Proved    *bool            `json:"proved,omitempty"`
+		Trouble   string           `json:"trouble,omitempty"`
+	}
+	problemJSON struct {
+		Code    string `json:"code"`
+		Subject string `json:"subject"`
+		Message string `json:"message"`
 	}
 	budgetJSON struct {
 		Name    string `json:"name"`
@@ -223,10 +266,14 @@ func (a *app) writeRestartJSON(r restartRun) error {
 				j.Error = oneLine(res.Err.Error())
 			}
 			if v, ok := r.seen[s.Ref]; ok {
+				j.Trouble = v.Trouble
 				j.Verdict, j.Until, j.Proved = &v.Verdict, at(v.Until), &v.Proved
 			}
 		}
 		out.Steps = append(out.Steps, j)
+	}
+	for _, f := range r.problems {
+		out.Problems = append(out.Problems, problemJSON{f.Code, f.Subject, f.Message})
 	}
 	enc := json.NewEncoder(a.Stdout)
 	enc.SetEscapeHTML(false)

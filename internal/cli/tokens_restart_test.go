@@ -2,9 +2,12 @@ package cli_test
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 const logOfIncident = "../../examples/audit-kube-apiserver-1.35.4.log.gz"
@@ -55,8 +58,59 @@ func TestTokensRestartVerifies(t *testing.T) {
 	// No pod of the fixture is newer than the restart, so nothing can be seen.
 	status, stdout, stderr := runWith(t, "tokens", "restart", "--kubeconfig", config, "--apply", "--verify", "--verify-timeout", "1s",
 		"--audit-log", log, "--fail-on", "warning", "kube-system/ds/kube2iam")
-	if status != 1 || !strings.Contains(stdout, "no request of its new pods was seen") || !strings.Contains(stderr, "for the new tokens of 1 workload, 1s at most") {
+	if status != 1 || !strings.Contains(stdout, "no pod of it is newer than its restart") || !strings.Contains(stderr, "for the new tokens of 1 workload, 1s at most") {
 		t.Errorf("status %d, stdout %q, stderr %q", status, stdout, stderr)
+	}
+}
+
+// TestTokensRestartVerifySaysWhatItCouldNotRead: what keeps --verify from seeing
+// is told as it happens and in the end, and is an exit status of 1.
+func TestTokensRestartVerifySaysWhatItCouldNotRead(t *testing.T) {
+	config := kubeconfig(t, apiServer(t, "incident.json").URL)
+	cut := filepath.Join(t.TempDir(), "cut.log.gz")
+	whole, err := os.ReadFile(filepath.FromSlash(logOfIncident))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(cut, whole[:len(whole)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for log, want := range map[string]string{
+		filepath.Join(t.TempDir(), "gone.log"): "KC306  .*gone.log: no such file\n",
+		cut:                                    "KC306  .*cut.log.gz: could not be read to its end: .*, after [0-9,]+ events up to .*\n",
+	} {
+		status, stdout, stderr := runWith(t, "tokens", "restart", "--kubeconfig", config, "--apply", "--verify", "--verify-timeout", "500ms", "--audit-log", log, "kube-system/ds/kube2iam", "--ignore-budgets", "--resume", "2030-01-01T00:00:00Z")
+		if ok, err := regexp.MatchString(want, stdout); status != 1 || !ok || err != nil {
+			t.Errorf("%s: status %d, %v, want %s in stdout:\n%s", log, status, err, want, stdout)
+		}
+		if !strings.Contains(stderr, "; trying on\n") || !strings.Contains(stdout, "kube-system/daemonset/kube2iam: restarted") {
+			t.Errorf("%s: stdout:\n%s\nstderr:\n%s", log, stdout, stderr)
+		}
+	}
+}
+
+// TestTokensRestartPlanOfHalfALog says that it is one.
+func TestTokensRestartPlanOfHalfALog(t *testing.T) {
+	f := insights(t)
+	f.End = func(_ string, from, _ time.Time) string {
+		if from.Hour() == 3 {
+			return "Failed"
+		}
+		return ""
+	}
+	config := kubeconfig(t, apiServer(t, "incident.json").URL)
+	args := []string{"tokens", "restart", "--kubeconfig", config, "--now", "2026-11-22T04:13:00Z", "cloudwatch://eu-west-1/prod"}
+	want := "cloudwatch://eu-west-1/prod, 2026-11-22 03:13 to 04:00 UTC"
+	status, stdout, _ := runWith(t, args...)
+	if status != 1 || !strings.Contains(stdout, "\nKC306  "+want+": could not be read: the query ended as failed\n") {
+		t.Errorf("status %d:\n%s", status, stdout)
+	}
+	status, stdout, _ = runWith(t, append(args, "-o", "json")...)
+	var plan struct {
+		Problems []struct{ Code, Subject, Message string }
+	}
+	if err := json.Unmarshal([]byte(stdout), &plan); err != nil || status != 1 || len(plan.Problems) != 1 || plan.Problems[0].Subject != want {
+		t.Errorf("status %d, %v, %+v", status, err, plan)
 	}
 }
 
@@ -68,6 +122,7 @@ func TestTokensRestartFailures(t *testing.T) {
 		want string
 	}{
 		{nil, "nothing to restart is named: give an audit log as for tokens scan, or NAMESPACE/KIND/NAME"},
+		{[]string{"--prove", "--apply", log}, "--prove says how long --verify watches: give both"},
 		{[]string{"--verify", log}, "--verify looks at what --apply did: give both"},
 		{[]string{"--verify", "--apply", "a/ds/b"}, "--verify watches an audit log: give one with --audit-log"},
 		{[]string{"--verify", "--apply", "-"}, "--verify reads the audit log again and again, which stdin cannot do: give a file or a directory"},

@@ -49,8 +49,9 @@ type Rollout struct {
 	// RestartedAt is when somebody asked for a restart last, zero for never.
 	RestartedAt time.Time
 	Labels      map[string]string // of its pods
-	// Stuck is why the controller has given up, "" while it goes on.
-	Stuck string
+	// Stuck is why the controller has given up, "" while it goes on. Trouble is
+	// what it says that keeps it from making pods, if anything.
+	Stuck, Trouble string
 
 	// Mixed tells that a StatefulSet has pods of two revisions.
 	Mixed bool
@@ -66,7 +67,11 @@ func (r Rollout) Progress() string {
 	if !r.Seen {
 		return "its controller has not begun"
 	}
-	return fmt.Sprintf("%d of %d pods are new, %d available", min(r.Updated, r.Desired), r.Desired, r.Available)
+	text := fmt.Sprintf("%d of %d pods are new, %d available", min(r.Updated, r.Desired), r.Desired, r.Available)
+	if r.Trouble != "" {
+		text += "; " + r.Trouble
+	}
+	return text
 }
 
 // CanRestart tells whether the kind is one that a restart works on.
@@ -128,6 +133,9 @@ func fromDeployment(d *appsv1.Deployment) Rollout {
 		}
 	}
 	for _, c := range s.Conditions {
+		if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
+			out.Trouble = c.Message
+		}
 		if c.Type == appsv1.DeploymentProgressing && c.Status == corev1.ConditionFalse && c.Reason == "ProgressDeadlineExceeded" {
 			out.Stuck = "its progress deadline is over: " + c.Message
 		}

@@ -33,7 +33,7 @@ var rooms = map[string]room{
 	"internal/calendar":                {own: []string{"internal/cluster", "satoken"}},
 	"internal/restart":                 {own: []string{"internal/cluster"}},
 	"auditlog/cloudwatch":              {own: []string{"auditlog"}, others: []string{"github.com/aws"}},
-	"auditlog/cloudwatch/insightsfake": {},
+	"auditlog/cloudwatch/insightsfake": {own: []string{"internal/awsfake"}},
 	"auditlog/loki":                    {own: []string{"auditlog"}},
 	"internal/report":                  {own: []string{"finding"}},
 	"internal/cli":                     {own: []string{"*"}, others: []string{"*"}},

@@ -105,6 +105,7 @@ func (s *scene) print(w io.Writer) {
 		fmt.Fprintf(w, "\nNo node: %v\n", s.noNode)
 	}
 	fmt.Fprintf(w, "\nFind all of them, in half a minute, when the two tokens are dead:\n\n  %s\n", strings.Join(doctor, " \\\n    "))
+	fmt.Fprintf(w, "\nGive those that are dying new tokens, and see which of them that mends:\n\n  kubecred tokens list --audit-log %s\n  kubecred tokens restart %s\n  kubecred tokens restart --apply --verify %[1]s\n", l.AuditLog, l.AuditLog)
 	fmt.Fprintf(w, "\nThe audit log grows at %s\nCtrl-C ends the lab and removes all of it.\n", l.AuditLog)
 }
 
@@ -114,7 +115,11 @@ func fate(p *lab.Workload) string {
 	case p.Habit == lab.ReadsAgain:
 		return "reads its token again and again; fine"
 	case time.Until(dies) > time.Hour:
-		return fmt.Sprintf("read its token once, %d days ago; refused from %s", int(p.Age.Hours())/24, dies.UTC().Format("2006-01-02 15:04 MST"))
+		text := fmt.Sprintf("read its token once, %d days ago; refused from %s", int(p.Age.Hours())/24, dies.UTC().Format("2006-01-02 15:04 MST"))
+		if p.Then == lab.ReadsAgain {
+			text += "; its next pod has a mended version"
+		}
+		return text
 	case p.Habit == lab.ReadsWhenRefused:
 		return fmt.Sprintf("reads its token when refused, in %d s; survives", int(time.Until(dies).Seconds()))
 	default:
