@@ -20,7 +20,10 @@ func TestReadDockerConfig(t *testing.T) {
 		{"opaque", "kind: Secret\ntype: Opaque\n", "", `a Secret of type "Opaque": the kubelet reads only kubernetes.io/dockerconfigjson and kubernetes.io/dockercfg, and passes this one over`},
 		{"empty secret", "kind: Secret\ntype: kubernetes.io/dockerconfigjson\n", "", "the Secret has no .dockerconfigjson, so the kubelet passes it over"},
 		{"bad base64", "kind: Secret\ntype: kubernetes.io/dockerconfigjson\ndata: {.dockerconfigjson: '!'}\n", "", "the Secret's .dockerconfigjson is no base64"},
-		{"bad auth", `{"auths":{"reg.io":{"auth":"hunter2"}}}`, "", `the auth of "reg.io" is no base64 of user:password, so the kubelet drops the whole file`},
+		{"bad auth", `{"auths":{"reg.io":{"auth":"hunter2"}}}`, "", "an auth in it is no base64 of user:password, so the kubelet drops the whole file"},
+		{"auths in any case", `{"AUTHS":{"reg.io":{"USERNAME":"u","password":"p"}}}`, "file reg.io=u/p", ""},
+		{"broken secret", "kind: Secret\ntype: kubernetes.io/dockerconfigjson\nmetadata: {name: s}\nstringData: {.dockerconfigjson: '{'}\n", "imagePullSecret s broken: unexpected end of JSON input", ""},
+		{"secret with a bad auth", "kind: Secret\ntype: kubernetes.io/dockercfg\nmetadata: {name: s}\nstringData: {.dockercfg: '{\"reg.io\":{\"auth\":\"hunter2\"}}'}\n", "imagePullSecret s broken: unable to parse auth field, must be formatted as base64(username:password)", ""},
 		{"text", "hunter2", "", "no JSON object, which a docker config is"},
 		{"auths is a list", `{"auths":[]}`, "", "auths is not what it should be, so the kubelet drops the whole file"},
 	}
@@ -36,6 +39,9 @@ func TestReadDockerConfig(t *testing.T) {
 			got := d.Source
 			for location, l := range d.Logins {
 				got += " " + location + "=" + l.Username + "/" + l.Password.Reveal()
+			}
+			if d.Broken != "" {
+				got += " broken: " + d.Broken
 			}
 			if len(d.Ignored) > 0 {
 				got += " ignored " + strings.Join(d.Ignored, " ")

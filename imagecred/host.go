@@ -55,6 +55,9 @@ const (
 	Cached   Status = "cached"
 	Answered Status = "answered"
 	Failed   Status = "failed" // the pull goes on without it
+	// Unknown: the provider is given a token of the pod's account, and there was
+	// none to give. A kubelet would have got one, or have failed.
+	Unknown Status = "unknown"
 )
 
 // Outcome is what became of asking one provider about one image.
@@ -73,10 +76,14 @@ type Outcome struct {
 	CacheKeyType string
 	// ExpiresAt is when the kubelet forgets the answer; zero: it does not keep it.
 	ExpiresAt time.Time
+	// Refused says that the plugin answered and the kubelet does not take it.
+	Refused bool
 	// Notes are what is surprising about the answer.
 	Notes []string
 
 	logins map[string]Login
+	// whose is what the kubelet's log adds in service account mode.
+	whose string
 }
 
 // Story is what a kubelet does for one image.
@@ -86,19 +93,23 @@ type Story struct {
 	// Attempts are the logins in the order in which they are tried. Where there
 	// is none, the image is pulled anonymously; where there is one, it never is.
 	Attempts []Attempt
+	// Refusal is why the kubelet does not even try, in its words, as the pod's
+	// status has them; "" where it does.
+	Refusal string
 }
 
 // Explain asks the providers about an image and puts all logins in order. What
 // a provider does wrong is in the story, as the kubelet goes on without it; the
 // error is for the context alone.
 func (h *Host) Explain(ctx context.Context, ref Ref, pod Pod) (Story, error) {
-	h.once.Do(func() {
-		h.caches = make([]cache, len(h.Config.Providers))
-		for i := range h.caches {
-			h.caches[i] = cache{}
-		}
-	})
+	h.makeCaches()
 	s := Story{Ref: ref}
+	for _, d := range pod.Secrets {
+		if d.Broken != "" {
+			s.Refusal = d.Source + ": " + d.Broken
+			return s, nil
+		}
+	}
 	target, _ := NewTarget(ref.Repository)
 	var plugins keyring
 	for i := range h.Config.Providers {
@@ -124,6 +135,15 @@ func (h *Host) Explain(ctx context.Context, ref Ref, pod Pod) (Story, error) {
 	return s, nil
 }
 
+func (h *Host) makeCaches() {
+	h.once.Do(func() {
+		h.caches = make([]cache, len(h.Config.Providers))
+		for i := range h.caches {
+			h.caches[i] = cache{}
+		}
+	})
+}
+
 // account is what of a pod's service account matters to a plugin.
 type account struct {
 	key         string
@@ -131,12 +151,20 @@ type account struct {
 	annotations map[string]string
 }
 
-// ask asks the i-th provider (provide in pkg/credentialprovider/plugin/plugin.go).
+// ask asks the i-th provider if it is for the image.
 func (h *Host) ask(ctx context.Context, i int, t *Target, pod Pod) Outcome {
+	if p := &h.Config.Providers[i]; !p.Matches(t) {
+		return Outcome{Provider: p, Status: NotAsked}
+	}
+	return h.provide(ctx, i, t, pod)
+}
+
+// provide asks the i-th provider (provide in pkg/credentialprovider/plugin/plugin.go).
+func (h *Host) provide(ctx context.Context, i int, t *Target, pod Pod) Outcome {
 	p := &h.Config.Providers[i]
 	o := Outcome{Provider: p, Status: NotAsked}
-	if !p.Matches(t) {
-		return o
+	if p.TokenAttributes != nil && p.TokenAttributes.Audience != "" {
+		o.whose = fmt.Sprintf(" pod=%q podUID=%q serviceAccount=%q", pod.Namespace+"/"+pod.Name, pod.UID, pod.Namespace+"/"+pod.ServiceAccount)
 	}
 	acct, ok := h.account(ctx, p, pod, &o, t)
 	if !ok {
@@ -162,6 +190,7 @@ func (h *Host) ask(ctx context.Context, i int, t *Target, pod Pod) Outcome {
 	}
 	response, err := decodeResponse(out, p.APIVersion)
 	if err != nil {
+		o.Refused = true
 		var refused *responseError
 		if !errors.As(err, &refused) || !refused.decoded {
 			err = fmt.Errorf("failed to get credential from external registry credential provider: %w", err)
@@ -223,7 +252,7 @@ func (h *Host) keep(i int, o Outcome, t *Target, r credapi.ProviderResponse, acc
 	o.logins = map[string]Login{}
 	for location, auth := range r.Auth {
 		if acct.token != "" && tokens != nil && tokens.CacheType != "Token" && auth.Password == acct.token.Reveal() && h.Version.Knows(CacheTypeField) {
-			o.logins = nil
+			o.logins, o.Refused = nil, true
 			return h.fail(o, t, errors.New("credential provider plugin returned the service account token as the password which is not allowed when service account cache type is not set to 'Token'"))
 		}
 		o.logins[location] = Login{auth.Username, Secret(auth.Password)}

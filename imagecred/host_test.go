@@ -4,6 +4,7 @@ package imagecred_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -238,8 +239,10 @@ func TestServiceAccounts(t *testing.T) {
 		{"none, not required", fmt.Sprintf(extra, "Token", "false", ""), imagecred.Pod{}, imagecred.Answered, ""},
 		{"annotation missing", fmt.Sprintf(extra, "Token", "true", required), imagecred.Pod{Namespace: "n", ServiceAccount: "a", Token: token("t")}, imagecred.Skipped,
 			"service account n/a lacks the annotation r/k, which is required: the kubelet skips the provider without a word (verbosity 5 shows it)"},
-		{"no token", fmt.Sprintf(extra, "Token", "true", ""), imagecred.Pod{Namespace: "n", ServiceAccount: "a"}, imagecred.Failed,
-			"failed to get service account token: no service account token was given"},
+		{"no token", fmt.Sprintf(extra, "Token", "true", ""), imagecred.Pod{Namespace: "n", ServiceAccount: "a"}, imagecred.Unknown,
+			"the plugin is given a token of the pod's service account for the audience aud, and no service account token was given"},
+		{"token refused", fmt.Sprintf(extra, "Token", "true", ""), imagecred.Pod{Namespace: "n", ServiceAccount: "a", Token: func(context.Context, string) (imagecred.Secret, error) { return "", errors.New("forbidden") }}, imagecred.Failed,
+			"failed to get service account token: forbidden"},
 		{"all there", fmt.Sprintf(extra, "Token", "true", required), imagecred.Pod{Namespace: "n", ServiceAccount: "a", Annotations: map[string]string{"r/k": "v"}, Token: token("t")}, imagecred.Answered, ""},
 		{"token as password", fmt.Sprintf(extra, "ServiceAccount", "true", ""), imagecred.Pod{Namespace: "n", ServiceAccount: "a", Token: token("hunter2")}, imagecred.Failed,
 			"credential provider plugin returned the service account token as the password which is not allowed when service account cache type is not set to 'Token'"},
@@ -281,7 +284,7 @@ func TestOldKubeletLogsOtherwise(t *testing.T) {
 	h := newHost(t, "", "exit 1")
 	h.Version = 34
 	o := h.explain("reg.io/x", imagecred.Pod{}).Outcomes[0]
-	if want := "Failed getting credential from external registry credential provider: error execing credential provider plugin p0 for image reg.io/x: exit status 1"; o.Log != want {
+	if want := "Failed getting credential from external registry credential provider: error execing credential provider plugin p0 for image reg.io/x: exit status 1: "; o.Log != want {
 		t.Errorf("got %s, want %s", o.Log, want)
 	}
 }

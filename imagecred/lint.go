@@ -139,6 +139,7 @@ func (p *Provider) lint() []finding.Finding {
 	if strings.HasPrefix(p.Name, "docker-credential-") {
 		out = append(out, p.dockerHelper("the name is that of a docker credential helper, which speaks another protocol"))
 	}
+	out = append(out, p.keyTypeSetting()...)
 	if p.asksECR() {
 		if open := uncoveredECR(p.mendedPatterns()); len(open) > 0 {
 			out = append(out, p.ecrFinding(open))

@@ -49,6 +49,10 @@ func (h *Host) account(ctx context.Context, p *Provider, pod Pod, o *Outcome, t 
 	if pod.Token != nil {
 		a.token, err = pod.Token(ctx, tokens.Audience)
 	}
+	if errors.Is(err, ErrNoToken) {
+		o.Status, o.Reason = Unknown, "the plugin is given a token of the pod's service account for the audience "+tokens.Audience+", and "+err.Error()
+		return a, false
+	}
 	if err != nil {
 		*o = h.fail(*o, t, fmt.Errorf("failed to get service account token: %w", err))
 		return a, false
@@ -71,11 +75,11 @@ func (h *Host) fail(o Outcome, t *Target, err error) Outcome {
 	if errors.As(err, &response) {
 		words = strings.Replace(words, response.Error(), response.kubelet, 1)
 	}
-	if o.Run != nil && o.Run.Stderr != "" && strings.Contains(words, "error execing") {
+	if o.Run != nil && strings.Contains(words, "error execing") {
 		words += ": " + o.Run.Stderr
 	}
 	if h.Version.Knows(StructuredFailures) {
-		o.Log = fmt.Sprintf("%q err=%q provider=%q image=%q", "Failed to provide credentials for image", words, o.Provider.Name, t.Repository())
+		o.Log = fmt.Sprintf("%q err=%q provider=%q image=%q", "Failed to provide credentials for image", words, o.Provider.Name, t.Repository()) + o.whose
 	} else {
 		o.Log = strings.Replace(words, "failed to get credential from external registry credential provider", "Failed getting credential from external registry credential provider", 1)
 	}

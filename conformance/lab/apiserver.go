@@ -70,6 +70,8 @@ func (l *Lab) runAPIServer(ctx context.Context, policy, tokens string) error {
 		"--service-account-key-file", l.Path("pki", "sa.pub"),
 		"--service-account-signing-key-file", l.Path("pki", "sa.key"),
 		"--authorization-mode", "Node,RBAC",
+		// As every installer does: kubelets may do what is theirs, and no more.
+		"--enable-admission-plugins", "NodeRestriction",
 		"--service-cluster-ip-range", "10.96.0.0/16",
 		"--audit-policy-file", policy, "--audit-log-path", l.AuditLog,
 		"--endpoint-reconciler-type", "none",

@@ -23,7 +23,7 @@ type imageExplainOptions struct {
 func (a *app) imageExplainCommand() *cobra.Command {
 	var o imageExplainOptions
 	cmd := &cobra.Command{
-		Use:   "explain IMAGE...",
+		Use:   "explain [IMAGE...]",
 		Short: "Say which providers the kubelet asks about an image, and why not the others",
 		Long: `Normalises each image as the kubelet does and compares it with every pattern of
 the config. IMAGE may be - for one image a line on stdin.
@@ -31,11 +31,16 @@ the config. IMAGE may be - for one image a line on stdin.
 Nothing is run, unless --run asks for it: then the plugins run as the kubelet
 runs them, with this program's environment, and the logins are listed in the
 order in which the kubelet would try them. No registry is asked; 'kubecred image
-try' does that. With --run the exit status is 1 where a plugin failed.`,
+try' does that. With --run the exit status is 1 where a plugin failed.
+
+With --pod the pod's imagePullSecrets, its service account and a token of that
+come from the cluster, as its node would get them; without an IMAGE it tells of
+all images of the pod. It needs the right to read these, to create
+subjectaccessreviews and, where a provider wants one, to create the token.`,
 		Example: `  kubecred image explain --config config.yaml 123456789012.dkr.ecr.us-east-1.amazonaws.com/app:1
   kubectl get pods -A -o jsonpath='{range .items[*].spec.containers[*]}{.image}{"\n"}{end}' |
-    kubecred image explain --config config.yaml -o json -`,
-		Args: cobra.MinimumNArgs(1),
+    kubecred image explain --config config.yaml -o json -
+  kubecred image explain --run --pod apps/web-5b7d6f4c8-tq2wn`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.imageExplain(cmd.Context(), &o, args) },
 	}
 	o.imageSource.register(cmd)
@@ -50,6 +55,12 @@ func (a *app) imageExplain(ctx context.Context, o *imageExplainOptions, images [
 	if o.format != "text" && o.format != "json" {
 		return fmt.Errorf("-o %q: use one of text, json", o.format)
 	}
+	if !o.run && (o.cluster || o.podName != "") {
+		return errors.New("--cluster and --pod go with --run: without it only names are compared")
+	}
+	if len(images) == 0 && o.podName == "" {
+		return errors.New("name an IMAGE, or - for one a line on stdin, or --pod with --run for a pod's images")
+	}
 	version, err := o.kubernetesVersion()
 	if err != nil {
 		return err
@@ -63,13 +74,7 @@ func (a *app) imageExplain(ctx context.Context, o *imageExplainOptions, images [
 	if err != nil {
 		return err
 	}
-	refused := false
-	for _, c := range configs {
-		if len(c.Problems) > 0 {
-			refused = true
-			fmt.Fprintf(a.Stderr, "kubecred: %s: a kubelet does not start with this config: %s (kubecred image lint says more)\n", c.Path, oneLine(problemLine(c)))
-		}
-	}
+	refused := a.tellProblems(configs)
 	e := newExplainer(configs, a.Stdout, o.format)
 	show := func(ref imagecred.Ref) error { return e.add(ref) }
 	if o.run {
@@ -77,12 +82,15 @@ func (a *app) imageExplain(ctx context.Context, o *imageExplainOptions, images [
 		if err != nil {
 			return err
 		}
-		pod, err := o.pod(func(s string) { fmt.Fprintln(a.Stderr, "kubecred: "+s) })
+		pod, ofPod, err := a.imagePod(ctx, &o.imageHostOptions)
 		if err != nil {
 			return err
 		}
+		if len(images) == 0 {
+			images = ofPod
+		}
 		show = func(ref imagecred.Ref) error {
-			failed, err := a.explainRun(ctx, hosts, o, ref, pod, e)
+			failed, err := a.explainRun(ctx, hosts, ref, pod, e)
 			refused = refused || failed
 			return err
 		}
@@ -113,6 +121,18 @@ func (a *app) imageExplain(ctx context.Context, o *imageExplainOptions, images [
 		return exitError(exitFindings)
 	}
 	return nil
+}
+
+// tellProblems says of each config with which a kubelet does not start why, and
+// whether there is one.
+func (a *app) tellProblems(configs []*imagecred.Config) (refused bool) {
+	for _, c := range configs {
+		if len(c.Problems) > 0 {
+			refused = true
+			a.remark(c.Path + ": a kubelet does not start with this config: " + problemLine(c) + " (kubecred image lint says more)")
+		}
+	}
+	return refused
 }
 
 // problemLine says what stops a kubelet, the first few of many.

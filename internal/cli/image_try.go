@@ -97,7 +97,7 @@ func (a *app) imageTry(ctx context.Context, o *imageTryOptions, image string) er
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	pulls := slices.ContainsFunc(all, func(t tried) bool { return t.ok() && (t.attempt != nil || len(all) == 1) })
+	pulls := story.Refusal == "" && slices.ContainsFunc(all, func(t tried) bool { return t.ok() && (t.attempt != nil || len(all) == 1) })
 	if o.format == "json" {
 		if err := a.tryJSON(ref, story, all, pulls); err != nil {
 			return err
@@ -115,7 +115,7 @@ func (a *app) imageTry(ctx context.Context, o *imageTryOptions, image string) er
 // the flags name.
 func (a *app) tryStory(ctx context.Context, o *imageTryOptions, ref imagecred.Ref, version imagecred.Version) (imagecred.Story, error) {
 	story := imagecred.Story{Ref: ref}
-	pod, err := o.pod(func(s string) { fmt.Fprintln(a.Stderr, "kubecred: "+s) })
+	pod, _, err := a.imagePod(ctx, &o.imageHostOptions)
 	if err != nil {
 		return story, err
 	}
@@ -127,27 +127,14 @@ func (a *app) tryStory(ctx context.Context, o *imageTryOptions, ref imagecred.Re
 		if configs, err = a.loadImageConfigs(ctx, paths, version); err != nil {
 			return story, err
 		}
-		for _, c := range configs {
-			if len(c.Problems) > 0 {
-				fmt.Fprintf(a.Stderr, "kubecred: %s: a kubelet does not start with this config: %s (kubecred image lint says more)\n", c.Path, oneLine(problemLine(c)))
-			}
-		}
+		a.tellProblems(configs)
 		if hosts, err = a.imageHosts(configs, &o.imageHostOptions, version); err != nil {
 			return story, err
 		}
 	} else if o.binDir != "" {
 		return story, err
 	}
-	for _, h := range hosts {
-		s, err := h.Explain(ctx, ref, pod)
-		if err != nil {
-			return story, err
-		}
-		story.Outcomes = append(story.Outcomes, s.Outcomes...)
-		story.Attempts = append(story.Attempts, s.Attempts...)
-		pod.Secrets, pod.NodeConfig = nil, nil
-	}
-	return story, nil
+	return wholeStory(ctx, hosts, ref, pod)
 }
 
 func (o *imageTryOptions) endpoints(ref imagecred.Ref) ([]registry.Endpoint, error) {
@@ -216,7 +203,7 @@ func (a *app) tryText(ref imagecred.Ref, story imagecred.Story, all []tried, pul
 			fmt.Fprintf(a.Stdout, "     %s   %s%s\n", answer.Endpoint, oneLine(answer.Message), answerExtra(answer))
 		}
 	}
-	fmt.Fprintf(a.Stdout, "  %s\n", verdict(all, pulls))
+	fmt.Fprintf(a.Stdout, "  %s\n", verdict(story, all, pulls))
 }
 
 func answerExtra(a registry.Answer) string {
@@ -237,9 +224,11 @@ func answerExtra(a registry.Answer) string {
 }
 
 // verdict says what a kubelet would come to.
-func verdict(all []tried, pulls bool) string {
+func verdict(story imagecred.Story, all []tried, pulls bool) string {
 	last := all[len(all)-1]
 	switch {
+	case story.Refusal != "":
+		return "a kubelet does not even try: " + oneLine(story.Refusal)
 	case pulls && len(all) == 1:
 		return "a kubelet pulls this without a login"
 	case pulls:
@@ -279,7 +268,7 @@ func (a *app) tryJSON(ref imagecred.Ref, story imagecred.Story, all []tried, pul
 		Verdict    string      `json:"verdict"`
 		Attempts   []triedJSON `json:"attempts"`
 		Runs       []runJSON   `json:"runs"`
-	}{Image: ref.Image, Repository: ref.Repository, Pulls: pulls, Verdict: verdict(all, pulls)}
+	}{Image: ref.Image, Repository: ref.Repository, Pulls: pulls, Verdict: verdict(story, all, pulls)}
 	told := storyJSON(story)
 	out.Runs = told.Runs
 	for i, t := range all {

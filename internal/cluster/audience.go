@@ -17,9 +17,14 @@ const audienceVerb = "request-serviceaccounts-token-audience"
 // service account for the audience. It asks as for a node that does not exist,
 // so a right of one node alone, or for some accounts alone, is not seen.
 func (c *Client) NodesMayRequest(ctx context.Context, audience string) (bool, error) {
+	return c.nodeMayRequest(ctx, "kubecred", "", "", audience)
+}
+
+// nodeMayRequest asks for one node and one account, "" for any.
+func (c *Client) nodeMayRequest(ctx context.Context, node, namespace, account, audience string) (bool, error) {
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User: "system:node:kubecred", Groups: []string{"system:nodes", "system:authenticated"},
-		ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: audienceVerb, Version: "v1", Resource: audience},
+		User: "system:node:" + node, Groups: []string{"system:nodes", "system:authenticated"},
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: audienceVerb, Version: "v1", Resource: audience, Namespace: namespace, Name: account},
 	}}
 	answer, err := c.kube.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 	if err != nil {

@@ -8,6 +8,9 @@
 //	LAB_CREDENTIALS_FILE  USERNAME:PASSWORD for the kubelet
 //	LAB_CALLS             a file to which it appends what it was asked, one JSON a line
 //	LAB_FAIL              exit with status 1 and this on stderr
+//
+// An argument --cache-key-type TYPE is the cacheKeyType of its answer to the
+// kubelet, which is Registry without it.
 package main
 
 import (
@@ -82,9 +85,13 @@ func image(stdin io.Reader) error {
 	}
 	user, password, _ := strings.Cut(strings.TrimSpace(string(credentials)), ":")
 	host, _, _ := strings.Cut(asked.Image, "/")
+	keyType := "Registry"
+	if len(os.Args) == 3 && os.Args[1] == "--cache-key-type" {
+		keyType = os.Args[2]
+	}
 	return json.NewEncoder(os.Stdout).Encode(map[string]any{
 		"kind": "CredentialProviderResponse", "apiVersion": asked.APIVersion,
-		"cacheKeyType": "Registry", "cacheDuration": "10m",
+		"cacheKeyType": keyType, "cacheDuration": "10m",
 		"auth": map[string]any{host: map[string]string{"username": user, "password": password}},
 	})
 }
