@@ -31,7 +31,7 @@ func newBench(t *testing.T) *bench {
 		t.Skip("cat stands for an issuer")
 	}
 	b := &bench{t: t, answer: filepath.Join(t.TempDir(), "answer"), now: time.Now()}
-	b.Broker = New(filepath.Join(t.TempDir(), "cache"))
+	b.Broker = New(filepath.Join(t.TempDir(), "cache"), os.Environ())
 	b.Now = func() time.Time { return b.now }
 	b.Notice = func(s string) { b.notices = append(b.notices, s) }
 	b.Stdin, b.Stderr = nil, nil

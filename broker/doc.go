@@ -65,8 +65,9 @@ type Broker struct {
 	Timeout, LoginTimeout time.Duration
 	// Refusals tells whether refusals are looked for.
 	Refusals bool
-	// Beside is the directory in which an issuer is looked for first.
-	Beside string
+	// Beside returns the directory in which an issuer is looked for first, "" for
+	// none; nil for none.
+	Beside func() string
 	// Key configures what goes into the key.
 	Key KeyOptions
 
@@ -76,11 +77,11 @@ type Broker struct {
 	parent   func() process
 }
 
-// New returns a broker with the system's clock, environment and files, the
-// default bounds, and the cache in dir.
-func New(dir string) *Broker {
+// New returns a broker with the system's clock and files, the default bounds, the
+// environment as os.Environ gives it, and the cache in dir.
+func New(dir string, environ []string) *Broker {
 	return &Broker{
-		Dir: dir, Now: time.Now, Environ: os.Environ(), Stdin: os.Stdin, Stderr: os.Stderr,
+		Dir: dir, Now: time.Now, Environ: environ, Stdin: os.Stdin, Stderr: os.Stderr,
 		Notice: func(string) {}, Timeout: DefaultTimeout, LoginTimeout: DefaultLoginTimeout, Refusals: true,
 		locker: fileLocker{}, parent: parentProcess,
 	}

@@ -13,7 +13,7 @@ const failureShare = 2 * time.Second
 
 // keepFailure leaves word of a failure for those who wait and for who comes soon.
 func (a *Ask) keepFailure(e *IssuerError) {
-	data := encodeRecord("failure", []field{
+	data := encodeRecord("failure", fields{
 		{"key", a.key},
 		{"at", stamp(a.b.Now())},
 		{"interactive", strconv.FormatBool(a.road.interactive())},
@@ -30,19 +30,19 @@ func (a *Ask) recentFailure(since time.Time) error {
 	if err != nil {
 		return nil
 	}
-	fields, said, err := decodeRecord("failure", data)
-	if err != nil || fields["key"] != a.key {
+	all, said, err := decodeRecord("failure", data)
+	if err != nil || all.get("key") != a.key {
 		return nil
 	}
-	at, err := readStamp(fields["at"])
-	status, err2 := strconv.Atoi(fields["status"])
+	at, err := readStamp(all.get("at"))
+	status, err2 := strconv.Atoi(all.get("status"))
 	if err != nil || err2 != nil || !at.After(since) || at.After(a.b.Now().Add(clockSlack)) {
 		return nil
 	}
-	if a.road.interactive() && fields["interactive"] != "true" {
+	if a.road.interactive() && all.get("interactive") != "true" {
 		return nil
 	}
-	return &IssuerError{Issuer: a.issuer, Status: status, Problem: strings.ToValidUTF8(fields["problem"], "?"), Shared: true, stderr: said}
+	return &IssuerError{Issuer: a.issuer, Status: status, Problem: strings.ToValidUTF8(all.get("problem"), "?"), Shared: true, stderr: said}
 }
 
 // replay says again what the issuer said when it failed for another: who waited

@@ -62,7 +62,7 @@ func (r imageRoad) registry() string {
 
 func (r imageRoad) keys(base string) []string {
 	name := func(parts ...string) string {
-		d := newDigest()
+		var d digest
 		d.add(base)
 		d.add(parts...)
 		return imageName + "-" + d.sum()
@@ -197,11 +197,11 @@ func (a *Ask) lockKey() string {
 	if err != nil {
 		return registry
 	}
-	fields, _, err := decodeRecord("scope", data)
-	if err != nil || fields["key"] != registry {
+	all, _, err := decodeRecord("scope", data)
+	if err != nil || all.get("key") != registry {
 		return registry
 	}
-	switch fields["scope"] {
+	switch all.get("scope") {
 	case string(credapi.CacheByImage):
 		return a.keys[byImage]
 	case string(credapi.CacheGlobal):
@@ -223,7 +223,7 @@ func (a *Ask) keepScope(key string) {
 		scope = string(credapi.CacheGlobal)
 	}
 	registry := a.keys[byRegistry]
-	data := encodeRecord("scope", []field{{"key", registry}, {"scope", scope}}, nil)
+	data := encodeRecord("scope", fields{{"key", registry}, {"scope", scope}}, nil)
 	if old, _, err := a.store.read(registry, scopeSuffix); err == nil && bytes.Equal(old, data) {
 		return
 	}

@@ -54,21 +54,37 @@ func (e *IssuerError) Error() string {
 	return s
 }
 
-// installHints are for the programs that most kubeconfigs name.
-var installHints = map[string]string{
-	"kubecred-aws":                "It comes with kubecred-exec, put it beside it",
-	"aws":                         "Install the AWS CLI, or use kubecred-aws token in its place",
-	"aws-iam-authenticator":       "Install aws-iam-authenticator, or use kubecred-aws token in its place",
-	"gke-gcloud-auth-plugin":      "Install it with: gcloud components install gke-gcloud-auth-plugin",
-	"kubelogin":                   "Two programs have this name, for Azure (https://azure.github.io/kubelogin) and for OpenID Connect (https://github.com/int128/kubelogin)",
-	"kubectl-oidc_login":          "Install it with: kubectl krew install oidc-login",
-	"doctl":                       "Install doctl (https://docs.digitalocean.com/reference/doctl)",
-	"oci":                         "Install the Oracle Cloud command line",
-	"tsh":                         "Install Teleport's client",
-	"ecr-credential-provider":     "Install it from cloud-provider-aws, or use kubecred-aws get-credentials in its place",
-	"gcp-credential-provider":     "Install auth-provider-gcp from cloud-provider-gcp",
-	"acr-credential-provider":     "Install it from cloud-provider-azure",
-	"docker-credential-ecr-login": "That is a docker credential helper, which speaks another protocol: use kubecred-aws get-credentials",
+// installHint is for the programs that most kubeconfigs name.
+func installHint(issuer string) string {
+	switch strings.TrimSuffix(issuer, ".exe") {
+	case "kubecred-aws":
+		return "It comes with kubecred-exec, put it beside it"
+	case "aws":
+		return "Install the AWS CLI, or use kubecred-aws token in its place"
+	case "aws-iam-authenticator":
+		return "Install aws-iam-authenticator, or use kubecred-aws token in its place"
+	case "gke-gcloud-auth-plugin":
+		return "Install it with: gcloud components install gke-gcloud-auth-plugin"
+	case "kubelogin":
+		return "Two programs have this name, for Azure (https://azure.github.io/kubelogin) and for OpenID Connect (https://github.com/int128/kubelogin)"
+	case "kubectl-oidc_login":
+		return "Install it with: kubectl krew install oidc-login"
+	case "doctl":
+		return "Install doctl (https://docs.digitalocean.com/reference/doctl)"
+	case "oci":
+		return "Install the Oracle Cloud command line"
+	case "tsh":
+		return "Install Teleport's client"
+	case "ecr-credential-provider":
+		return "Install it from cloud-provider-aws, or use kubecred-aws get-credentials in its place"
+	case "gcp-credential-provider":
+		return "Install auth-provider-gcp from cloud-provider-gcp"
+	case "acr-credential-provider":
+		return "Install it from cloud-provider-azure"
+	case "docker-credential-ecr-login":
+		return "That is a docker credential helper, which speaks another protocol: use kubecred-aws get-credentials"
+	}
+	return ""
 }
 
 // find resolves an issuer to a path: as it is where it holds a separator, else
@@ -87,9 +103,15 @@ func (b *Broker) find(issuer string) (string, error) {
 		}
 		return abs, nil
 	}
-	if b.Beside != "" {
+	var searched []string
+	if b.Beside != nil {
+		if dir := b.Beside(); dir != "" {
+			searched = append(searched, dir)
+		}
+	}
+	for _, dir := range searched {
 		for _, name := range programNames(issuer) {
-			if p := filepath.Join(b.Beside, name); executable(p) == nil {
+			if p := filepath.Join(dir, name); executable(p) == nil {
 				return p, nil
 			}
 		}
@@ -97,7 +119,6 @@ func (b *Broker) find(issuer string) (string, error) {
 	if p := lookPath(issuer, getenv(b.Environ, "PATH")); p != "" {
 		return p, nil
 	}
-	searched := present(b.Beside)
 	for _, dir := range filepath.SplitList(getenv(b.Environ, "PATH")) {
 		if filepath.IsAbs(dir) {
 			searched = append(searched, dir)
@@ -106,7 +127,7 @@ func (b *Broker) find(issuer string) (string, error) {
 	if len(searched) == 0 {
 		searched = []string{"PATH, which is empty"}
 	}
-	return "", &NotFoundError{Issuer: issuer, Searched: searched, Hint: installHints[strings.TrimSuffix(issuer, ".exe")]}
+	return "", &NotFoundError{Issuer: issuer, Searched: searched, Hint: installHint(issuer)}
 }
 
 // lookPath looks a program up in the absolute directories of a PATH.

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"hash"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -51,12 +50,15 @@ var volatileEnv = []string{
 
 // matches tells whether name is on the list.
 func matches(list []string, name string) bool {
-	return slices.ContainsFunc(list, func(pattern string) bool {
-		if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
-			return strings.HasPrefix(name, prefix)
+	for _, pattern := range list {
+		if name == "" || pattern == "" || pattern[0] != name[0] && pattern[0] != '*' {
+			continue // most of them; each call looks every variable up
 		}
-		return pattern == name
-	})
+		if prefix, ok := strings.CutSuffix(pattern, "*"); ok && strings.HasPrefix(name, prefix) || pattern == name {
+			return true
+		}
+	}
+	return false
 }
 
 // counts tells whether a variable goes into the key.
@@ -67,31 +69,33 @@ func (o KeyOptions) counts(name string) bool {
 	return !matches(o.IgnoreEnv, name) && !matches(volatileEnv, name)
 }
 
-// digest is a hash over parts, each with its length before it, so that no two
-// lists of parts run into the same bytes.
-type digest struct{ h hash.Hash }
+// digest collects parts to be hashed, each with its length before it, so that no
+// two lists of parts run into the same bytes.
+type digest []byte
 
-func newDigest() digest { return digest{sha256.New()} }
-
-func (d digest) add(parts ...string) {
-	var n [8]byte
+func (d *digest) add(parts ...string) {
 	for _, p := range parts {
-		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
-		d.h.Write(n[:])
-		d.h.Write([]byte(p))
+		*d = binary.BigEndian.AppendUint64(*d, uint64(len(p)))
+		*d = append(*d, p...)
 	}
 }
 
-func (d digest) list(name string, parts []string) {
+func (d *digest) list(name string, parts []string) {
 	d.add(name, strconv.Itoa(len(parts)))
 	d.add(parts...)
 }
 
-func (d digest) sum() string { return hex.EncodeToString(d.h.Sum(nil)) }
+func (d *digest) sum() string {
+	sum := sha256.Sum256(*d)
+	return hex.EncodeToString(sum[:])
+}
+
+// keySize is more than most keys are made of.
+const keySize = 8 << 10
 
 // key returns the name under which the answer to a question is kept.
 func (b *Broker) key(road, issuer string, args []string, about ...string) string {
-	d := newDigest()
+	d := make(digest, 0, keySize)
 	d.add("kubecred key 1", road, issuer, strconv.Itoa(os.Getuid()), strconv.Itoa(os.Geteuid()))
 	d.list("args", args)
 	d.list("about", about)
@@ -108,8 +112,13 @@ func (b *Broker) key(road, issuer string, args []string, about ...string) string
 	}
 	slices.Sort(env)
 	d.list("env", env)
-	for _, name := range append(identityFiles(b.Environ), b.Key.Files...) {
-		d.add("file", name, fileState(name))
+	var files identity
+	files.all(b.Environ)
+	for _, name := range b.Key.Files {
+		files.add(name)
+	}
+	for _, f := range files {
+		d.add("file", f.name, f.state())
 	}
 	return road + "-" + d.sum()
 }
@@ -136,20 +145,19 @@ func dependsOnDirectory(args []string) bool {
 // time of change count.
 const maxIdentityFile = 4 << 20
 
-// fileState is a short text that differs where the file's content does.
-func fileState(name string) string {
-	data, info, err := readIdentity(name)
+// state is a short text that differs where the file's content does.
+func (f identityFile) state() string {
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(f.err, fs.ErrNotExist):
 		return "absent"
-	case err != nil:
+	case f.err != nil:
 		return "unreadable"
-	case !info.regular:
+	case !f.info.regular:
 		return "special"
-	case data == nil && info.size > 0:
-		return "large " + strconv.FormatInt(info.size, 10) + " " + strconv.FormatInt(info.changed.UnixNano(), 10)
+	case f.data == nil && f.info.size > 0:
+		return "large " + strconv.FormatInt(f.info.size, 10) + " " + strconv.FormatInt(f.info.changed.UnixNano(), 10)
 	}
-	sum := sha256.Sum256(data)
+	sum := sha256.Sum256(f.data)
 	return "sha256 " + string(sum[:])
 }
 

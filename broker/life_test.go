@@ -16,6 +16,7 @@ import (
 
 	"github.com/kubecred/kubecred/credapi"
 	"github.com/kubecred/kubecred/ekstoken"
+	"github.com/kubecred/kubecred/internal/awsfiles"
 )
 
 // The walk to NotAfter finds what crypto/x509 finds.
@@ -133,10 +134,15 @@ func TestIdentityFiles(t *testing.T) {
 	if err := os.WriteFile(config, []byte("[profile a]\nsso_session = corp\n[profile b]\nweb_identity_token_file=/var/token\n# x\nlogin_session=\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got := awsFiles(func(name string) string { return map[string]string{"AWS_CONFIG_FILE": config}[name] }, home)
+	var id identity
+	id.aws(func(name string) string { return map[string]string{"AWS_CONFIG_FILE": config}[name] }, home)
+	var got []string
+	for _, f := range id {
+		got = append(got, f.name)
+	}
 	want := []string{
-		config, inHome(home, ".aws", "credentials"), "/var/token",
-		inHome(home, ".aws", "sso", "cache", "ee0bfd2552fbd840c02cc48b6e823320543c450f.json"),
+		config, awsfiles.InHome(home, ".aws", "credentials"), "/var/token",
+		awsfiles.InHome(home, ".aws", "sso", "cache", "ee0bfd2552fbd840c02cc48b6e823320543c450f.json"),
 	}
 	seen := map[string]bool{}
 	for _, name := range got {

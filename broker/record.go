@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,12 +30,29 @@ var errRecord = errors.New("broker: not a whole file of the cache")
 
 type field struct{ name, value string }
 
+// fields are those of a record; each name stands once.
+type fields []field
+
+// get returns the value of a field, "" where there is none.
+func (fs fields) get(name string) string {
+	for _, f := range fs {
+		if f.name == name {
+			return f.value
+		}
+	}
+	return ""
+}
+
+func (fs fields) has(name string) bool {
+	return slices.ContainsFunc(fs, func(f field) bool { return f.name == name })
+}
+
 // encodeRecord writes a record. Values must not hold line breaks.
-func encodeRecord(kind string, fields []field, payload []byte) []byte {
+func encodeRecord(kind string, all fields, payload []byte) []byte {
 	var b bytes.Buffer
 	b.Grow(256 + len(payload))
 	b.WriteString("kubecred " + kind + " 1\n")
-	for _, f := range fields {
+	for _, f := range all {
 		b.WriteString(f.name)
 		b.WriteByte(' ')
 		b.WriteString(f.value)
@@ -53,29 +71,31 @@ func recordSum(head, payload []byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// maxFields is more than any record has.
+const maxFields = 16
+
 // decodeRecord reads a record, of which only a whole one passes.
-func decodeRecord(kind string, data []byte) (map[string]string, []byte, error) {
+func decodeRecord(kind string, data []byte) (fields, []byte, error) {
 	first := "kubecred " + kind + " 1\n"
 	head, payload, ok := bytes.Cut(data, []byte("\n\n"))
 	if !ok || len(data) > maxRecord || !bytes.HasPrefix(head, []byte(first)) {
 		return nil, nil, errRecord
 	}
 	at := bytes.LastIndex(head, []byte("\nsum ")) + 1
-	if at == 0 || string(head[at+len("sum "):]) != recordSum(head[:at], payload) {
+	if at < len(first) || string(head[at+len("sum "):]) != recordSum(head[:at], payload) {
 		return nil, nil, errRecord
 	}
-	if at < len(first) {
-		return nil, nil, errRecord
-	}
-	fields := map[string]string{}
-	for line := range strings.Lines(string(head[len(first):at])) {
-		name, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-		if _, twice := fields[name]; twice || !ok || name == "" {
+	all := make(fields, 0, maxFields)
+	for rest := string(head[len(first):at]); rest != ""; {
+		line, after, _ := strings.Cut(rest, "\n")
+		rest = after
+		name, value, ok := strings.Cut(line, " ")
+		if !ok || name == "" || len(all) == maxFields || all.has(name) {
 			return nil, nil, errRecord
 		}
-		fields[name] = value
+		all = append(all, field{name, value})
 	}
-	return fields, payload, nil
+	return all, payload, nil
 }
 
 // entry is a credential in the cache.
@@ -114,7 +134,7 @@ func readStamp(s string) (time.Time, error) {
 }
 
 func (e entry) encode() []byte {
-	return encodeRecord("entry", []field{
+	return encodeRecord("entry", fields{
 		{"key", e.key},
 		{"id", strconv.FormatUint(e.id, 16)},
 		{"created", stamp(e.created)},
@@ -131,15 +151,15 @@ func (e entry) encode() []byte {
 
 // decodeEntry reads an entry; key is the one that it must be of, "" for any.
 func decodeEntry(data []byte, key string) (entry, error) {
-	fields, payload, err := decodeRecord("entry", data)
+	all, payload, err := decodeRecord("entry", data)
 	if err != nil {
 		return entry{}, err
 	}
-	e := entry{key: fields["key"], speaks: fields["speaks"], issuer: fields["issuer"], about: fields["about"], payload: payload}
-	if e.id, err = strconv.ParseUint(fields["id"], 16, 64); err != nil {
+	e := entry{key: all.get("key"), speaks: all.get("speaks"), issuer: all.get("issuer"), about: all.get("about"), payload: payload}
+	if e.id, err = strconv.ParseUint(all.get("id"), 16, 64); err != nil {
 		return entry{}, errRecord
 	}
-	if e.refusals, err = strconv.Atoi(fields["refusals"]); err != nil {
+	if e.refusals, err = strconv.Atoi(all.get("refusals")); err != nil {
 		return entry{}, errRecord
 	}
 	for _, t := range []struct {
@@ -148,7 +168,7 @@ func decodeEntry(data []byte, key string) (entry, error) {
 	}{
 		{"created", &e.created}, {"expires", &e.expires}, {"until", &e.until}, {"renew", &e.renew}, {"refused", &e.refused},
 	} {
-		if *t.to, err = readStamp(fields[t.name]); err != nil {
+		if *t.to, err = readStamp(all.get(t.name)); err != nil {
 			return entry{}, err
 		}
 	}

@@ -2,7 +2,7 @@ package broker
 
 import (
 	"encoding/binary"
-	"hash/crc32"
+	"hash/fnv"
 	"os"
 	"time"
 )
@@ -50,15 +50,19 @@ func (s serving) encode() []byte {
 	if !s.crowd.IsZero() {
 		binary.LittleEndian.PutUint64(b[32:], uint64(s.crowd.UnixNano()))
 	}
-	binary.LittleEndian.PutUint32(b[40:], crc32.ChecksumIEEE(b[:40])^slotMagic)
+	binary.LittleEndian.PutUint32(b[40:], slotSum(b[:40]))
 	return b
 }
 
-// slotMagic keeps a slot of zeros from having a right sum.
-const slotMagic = 0x6b63 // "kc"
+// slotSum tells a whole slot from a torn one, and from one of zeros.
+func slotSum(b []byte) uint32 {
+	h := fnv.New32a()
+	_, _ = h.Write(b)
+	return h.Sum32()
+}
 
 func decodeServing(b []byte) (serving, bool) {
-	if len(b) < slotSize || binary.LittleEndian.Uint32(b[40:]) != crc32.ChecksumIEEE(b[:40])^slotMagic {
+	if len(b) < slotSize || binary.LittleEndian.Uint32(b[40:]) != slotSum(b[:40]) {
 		return serving{}, false
 	}
 	s := serving{

@@ -26,6 +26,9 @@ type ExecRequest struct {
 // not know are passed over, for a newer client may send more. The error is a
 // [*FieldError].
 func ParseExecInfo(data []byte) (ExecRequest, error) {
+	if r, ok := plainInfo(data); ok {
+		return r, nil
+	}
 	var r ExecRequest
 	members, err := document(data)
 	if err != nil {
@@ -46,6 +49,39 @@ func ParseExecInfo(data []byte) (ExecRequest, error) {
 		}
 	}
 	return r, nil
+}
+
+// plainInfo reads what client-go writes where it passes no cluster, byte for byte
+// and so without a decoder: it is what plugins are asked nearly always, and
+// starting a decoder is the most that answering it from a cache would cost.
+func plainInfo(data []byte) (ExecRequest, bool) {
+	rest, ok := bytes.CutPrefix(data, []byte(`{"kind":"ExecCredential","apiVersion":"`+ExecGroup+`/`))
+	if !ok {
+		return ExecRequest{}, false
+	}
+	version, rest, ok := bytes.Cut(rest, []byte(`","spec":{"interactive":`))
+	if !ok {
+		return ExecRequest{}, false
+	}
+	var r ExecRequest
+	switch string(version) {
+	case "v1":
+		r.APIVersion = ExecV1
+	case "v1beta1":
+		r.APIVersion = ExecV1Beta1
+	case "v1alpha1":
+		r.APIVersion = ExecV1Alpha1
+	default:
+		return r, false
+	}
+	switch string(bytes.TrimSuffix(rest, []byte("\n"))) {
+	case "true}}":
+		r.Interactive = true
+		return r, true
+	case "false}}":
+		return r, true
+	}
+	return r, false
 }
 
 func (r *ExecRequest) spec(raw json.RawMessage) error {

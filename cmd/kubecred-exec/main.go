@@ -29,7 +29,8 @@ const (
 )
 
 func run(args []string) int {
-	o, err := parse(args, os.Environ())
+	environ := os.Environ()
+	o, err := parse(args, environ)
 	if err != nil {
 		say(err.Error())
 		return exitFailed
@@ -38,10 +39,10 @@ func run(args []string) int {
 		_, err := os.Stdout.WriteString(o.text)
 		return status(err)
 	}
-	b := broker.New(o.dir)
+	b := broker.New(o.dir, environ)
 	b.Notice = say
 	b.Timeout, b.LoginTimeout, b.Refusals, b.Key = o.timeout, o.loginTimeout, o.refusals, o.key
-	b.Beside = beside()
+	b.Beside = beside
 	if o.warning != "" {
 		b.Notice(o.warning)
 	}

@@ -83,19 +83,12 @@ func parse(args, environ []string) (options, error) {
 	if v := env("KUBECRED_REFUSALS"); v != "" {
 		o.refusals = isOn(v)
 	}
-	settings := map[string]func(string) error{
-		"timeout":       func(s string) error { return duration(&o.timeout, s) },
-		"login-timeout": func(s string) error { return duration(&o.loginTimeout, s) },
-		"key-env":       func(s string) error { o.key.Env = list(s); return nil },
-		"ignore-env":    func(s string) error { o.key.IgnoreEnv = list(s); return nil },
-		"key-file":      func(s string) error { return files(&o.key.Files, s) },
-	}
 	for _, s := range []struct{ env, flag string }{
 		{"KUBECRED_TIMEOUT", "timeout"}, {"KUBECRED_LOGIN_TIMEOUT", "login-timeout"},
 		{"KUBECRED_KEY_ENV", "key-env"}, {"KUBECRED_IGNORE_ENV", "ignore-env"}, {"KUBECRED_KEY_FILES", "key-file"},
 	} {
 		if v := env(s.env); v != "" {
-			if err := settings[s.flag](v); err != nil {
+			if err := o.set(s.flag, v); err != nil {
 				return o, fmt.Errorf("%s: %w", s.env, err)
 			}
 		}
@@ -116,8 +109,7 @@ func parse(args, environ []string) (options, error) {
 			return o, nil
 		}
 		name, value, isSet := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
-		set, ok := settings[name]
-		if !ok || !strings.HasPrefix(arg, "--") {
+		if !strings.HasPrefix(arg, "--") || !hasValue(name) {
 			return o, fmt.Errorf("unknown flag %.40s; the issuer and its arguments stand after -- (kubecred-exec --help says more)", arg)
 		}
 		if !isSet {
@@ -126,7 +118,7 @@ func parse(args, environ []string) (options, error) {
 			}
 			value, rest = rest[0], rest[1:]
 		}
-		if err := set(value); err != nil {
+		if err := o.set(name, value); err != nil {
 			return o, fmt.Errorf("--%s: %w", name, err)
 		}
 	}
@@ -144,6 +136,32 @@ func parse(args, environ []string) (options, error) {
 		}
 	}
 	return o, nil
+}
+
+// hasValue tells whether there is a flag of that name that takes a value.
+func hasValue(flag string) bool {
+	switch flag {
+	case "timeout", "login-timeout", "key-env", "ignore-env", "key-file":
+		return true
+	}
+	return false
+}
+
+// set sets what such a flag, or its variable, stands for.
+func (o *options) set(flag, value string) error {
+	switch flag {
+	case "timeout":
+		return duration(&o.timeout, value)
+	case "login-timeout":
+		return duration(&o.loginTimeout, value)
+	case "key-env":
+		o.key.Env = list(value)
+	case "ignore-env":
+		o.key.IgnoreEnv = list(value)
+	case "key-file":
+		return files(&o.key.Files, value)
+	}
+	return nil
 }
 
 // environment looks variables up, the last of a name counting.

@@ -27,7 +27,7 @@ func keep(t *testing.T, dir, token string) {
 	if err := os.WriteFile(answer, c.Encode(credapi.ExecV1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b := broker.New(dir)
+	b := broker.New(dir, os.Environ())
 	ask, err := b.Client(`{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","spec":{}}`, "cat", []string{answer})
 	if err != nil {
 		t.Fatal(err)

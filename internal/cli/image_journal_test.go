@@ -32,7 +32,7 @@ func TestExplainReadsTheJournal(t *testing.T) {
 		image, issuer string
 		args          []string
 	}{{"reg.io/a", "cat", []string{filepath.Join(dir, "gone")}}, {"reg.io/b", "cat", []string{answer}}} {
-		b := broker.New(dir)
+		b := broker.New(dir, os.Environ())
 		b.Stdin, b.Stderr, b.Timeout = nil, nil, time.Second
 		q, err := b.Image(credapi.ProviderRequest{Image: ask.image}.Encode(credapi.ProviderV1), ask.issuer, ask.args)
 		if err != nil {

@@ -54,6 +54,11 @@ func run(args []string, measure func(*exec.Cmd) (outcome, error)) error {
 }
 
 func timed(cmd *exec.Cmd) (outcome, error) {
+	// Package os tries what the kernel can do before it starts its first process,
+	// by starting another one. That is no part of what is measured.
+	if p, err := os.FindProcess(os.Getpid()); err == nil {
+		_ = p.Release()
+	}
 	start := time.Now()
 	err := cmd.Run()
 	took := time.Since(start)

@@ -1,4 +1,4 @@
-package ekstoken
+package mint
 
 import (
 	"crypto/hmac"
@@ -48,12 +48,12 @@ func Sign(c Credentials, r Request) (string, error) {
 	if expires == 0 {
 		expires = 60
 	}
-	date := r.Time.UTC().Format(dateFormat)
-	scope := date[:8] + "/" + r.Endpoint.Region + "/" + service + "/" + terminator
+	date := r.Time.UTC().Format(DateFormat)
+	scope := date[:8] + "/" + r.Endpoint.Region + "/" + Service + "/" + Terminator
 
 	// In the order of the names, as the signature wants them.
-	query := "Action=GetCallerIdentity&Version=" + apiVersion +
-		"&X-Amz-Algorithm=" + algorithm +
+	query := "Action=GetCallerIdentity&Version=" + APIVersion +
+		"&X-Amz-Algorithm=" + Algorithm +
 		"&X-Amz-Credential=" + escape(c.AccessKeyID+"/"+scope) +
 		"&X-Amz-Date=" + date +
 		"&X-Amz-Expires=" + strconv.Itoa(expires)
@@ -64,10 +64,10 @@ func Sign(c Credentials, r Request) (string, error) {
 
 	canonical := "GET\n/\n" + query + "\nhost:" + r.Endpoint.Host + "\n" + ClusterHeader + ":" + r.ClusterID +
 		"\n\nhost;" + ClusterHeader + "\n" + hexHash("")
-	toSign := algorithm + "\n" + date + "\n" + scope + "\n" + hexHash(canonical)
+	toSign := Algorithm + "\n" + date + "\n" + scope + "\n" + hexHash(canonical)
 
 	key := mac([]byte("AWS4"+c.SecretAccessKey), date[:8])
-	for _, part := range []string{r.Endpoint.Region, service, terminator} {
+	for _, part := range []string{r.Endpoint.Region, Service, Terminator} {
 		key = mac(key, part)
 	}
 	url := "https://" + r.Endpoint.Host + "/?" + query + "&X-Amz-Signature=" + hex.EncodeToString(mac(key, toSign))

@@ -1,4 +1,4 @@
-package ekstoken
+package mint
 
 import (
 	"fmt"
