@@ -266,6 +266,12 @@ func (a *account) fate(out *Token, tok *token, refusedAt int64, refused bool) {
 		out.Verdict, out.Successor = Healed, heir.id
 		return
 	}
+	if refused {
+		if f := a.reloaded(tok, refusedAt); f != nil {
+			out.Verdict, out.Successor = ReloadsWhenRefused, f.id
+			return
+		}
+	}
 	if a.replaced(out, tok) {
 		return
 	}
@@ -273,7 +279,36 @@ func (a *account) fate(out *Token, tok *token, refusedAt int64, refused bool) {
 	if !out.DiesAt.IsZero() && out.DiesBy != ByForecast && !a.o.Now.Before(out.DiesAt) {
 		out.Verdict = Dead
 	}
+	if out.Verdict == Stale && a.reloads(out, tok) {
+		return
+	}
 	out.Partial = beside && out.Verdict == Stale
+}
+
+// reloaded returns the later token of the same pod that a client took once it
+// was refused: it is marked by now, because the client keeps that one as well.
+func (a *account) reloaded(tok *token, refusedAt int64) *token {
+	for _, f := range a.marked {
+		if f.podKey() == tok.podKey() && f.issued > tok.issued && f.first >= refusedAt && sharesAgent(tok, f) {
+			return f
+		}
+	}
+	return nil
+}
+
+// reloads tells whether a token was taken after an earlier one of the same pod
+// was refused: its client will do so again.
+func (a *account) reloads(out *Token, tok *token) bool {
+	for _, f := range a.marked {
+		if f.podKey() != tok.podKey() || f.issued >= tok.issued || !sharesAgent(tok, f) {
+			continue
+		}
+		if at, refused := a.t.refusedAfter(f); refused && tok.first >= at {
+			out.Verdict, out.RefusedAt = ReloadsWhenRefused, when(at)
+			return true
+		}
+	}
+	return false
 }
 
 // replaced tells whether a later pod of the same workload took the token's
