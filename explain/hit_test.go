@@ -38,6 +38,7 @@ const unauthorized = "error: You must be logged in to the server (Unauthorized)"
 // the causes.
 var pastes = map[string][]string{
 	"aws-expired-credentials": {"Unable to connect to the server: getting credentials: exec: executable aws failed with exit code 254\nAn error occurred (ExpiredToken) when calling the GetCallerIdentity operation: The security token included in the request is expired"},
+	"watch-refused":           {`E0101 10:00:00.000000       1 reflector.go:138] k8s.io/client-go@v0.29.3/tools/cache/reflector.go:229: Failed to watch *v1.Service: failed to list *v1.Service: Unauthorized`},
 	"aws-bad-credentials":     {"kubectl get ns\nAn error occurred (UnrecognizedClientException) when calling the DescribeCluster operation: The security token included in the request is invalid"},
 	"assume-role-denied":      {"An error occurred (AccessDenied) when calling the AssumeRole operation: User: arn:aws:iam::111122223333:user/bob is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::111122223333:role/dev\ngetting credentials: exec: executable aws failed with exit code 254"},
 	"kubelogin-missing":       {"Unable to connect to the server: getting credentials: exec: executable kubelogin not found"},

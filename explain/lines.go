@@ -95,6 +95,7 @@ var lineShapes = sync.OnceValue(func() []lineShape {
 			e.env(m[1], strings.Trim(m[2], `"' `), w)
 		}),
 		line("expectedissuer", `(?i)expected_?issuer["']?\s*[:=]\s*["']?(\S+?)["']?$`, fact1("expected.issuer")),
+		line("unknown field", `unknown field \\*"([\w.\[\]-]+)`, fact1("decode.unknownField")),
 		line("profile", `(?i)^profile["']?\s*[:=]\s*["']?(eks|gke|aks|upstream)\b`, fact1("profile")),
 		line("capabilit", `(?i)(capabilities\s*=\s*\[[^\]]*\])`, fact1("hosts.capabilities")),
 		line("[host.", `^\s*\[host\.["']?(https?://[^"'\]]+)`, func(e *evidence, m []string, w finding.Where) {

@@ -92,10 +92,12 @@ var (
 	urlHost    = regexp.MustCompile(`(https?://)(?:([^/\s:@"'<>]+)@)?([A-Za-z0-9._-]+)`)
 	ipv4       = regexp.MustCompile(`\b(?:\d{1,3}\.){3}\d{1,3}\b`)
 	ec2Host    = regexp.MustCompile(`\bip-\d{1,3}-\d{1,3}-\d{1,3}-\d{1,3}\b`)
-	mail       = regexp.MustCompile(`\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+\b`)
-	homeDir    = regexp.MustCompile(`(/home/|/Users/|[A-Za-z]:\\Users\\)([^/\\\s"':]+)`)
-	standIn    = regexp.MustCompile(`^host-\d+\.`)
-	bareHost   = regexp.MustCompile(`(?i)\b(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?:com|net|org|io|dev|cloud|local|internal|corp|lan|cn|eu|de|uk|us)\b`)
+	// k8s.io/client-go@v0.29.3 in a log's path is no mail address
+	moduleVersion = regexp.MustCompile(`@v?\d+\.\d`)
+	mail          = regexp.MustCompile(`\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+\b`)
+	homeDir       = regexp.MustCompile(`(/home/|/Users/|[A-Za-z]:\\Users\\)([^/\\\s"':]+)`)
+	standIn       = regexp.MustCompile(`^host-\d+\.`)
+	bareHost      = regexp.MustCompile(`(?i)\b(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?:com|net|org|io|dev|cloud|local|internal|corp|lan|cn|eu|de|uk|us)\b`)
 )
 
 // publicHosts say what kind of service it is and whose is no one's secret.
@@ -134,7 +136,12 @@ func (r *Redactor) account(s string) string {
 // addresses, mail addresses, user folders and UUIDs replaced.
 func (r *Redactor) Redact(s string) string {
 	s = redactSecrets(s, func(m string) string { return r.stand("secret", m, "secret-%d") })
-	s = mail.ReplaceAllStringFunc(s, func(m string) string { return r.stand("mail", m, "person-%d@example.com") })
+	s = mail.ReplaceAllStringFunc(s, func(m string) string {
+		if moduleVersion.MatchString(m) {
+			return m
+		}
+		return r.stand("mail", m, "person-%d@example.com")
+	})
 	s = uuid.ReplaceAllStringFunc(s, func(m string) string { return r.stand("uuid", m, "00000000-0000-4000-8000-%012d") })
 	s = arnAccount.ReplaceAllStringFunc(s, func(m string) string {
 		p := arnAccount.FindStringSubmatch(m)
