@@ -147,7 +147,7 @@ func (s *scan) farLine(c *chunk, off int64) error {
 		if i >= 0 {
 			n = i + 1
 		}
-		s.lines(c.stream, &decoder{}, b.buf[:n], c.seq)
+		s.lines(c.stream, s.decoder(), b.buf[:n], c.seq)
 		return nil
 	}
 	err = s.longLine(c.stream, b, r, c.seq)

@@ -91,13 +91,13 @@ func TestShrunkFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	s := &scan{sink: func([]Event) {}}
+	s := &scan{known: &senders{}, sink: func([]Event) {}}
 	st := &stream{perText: make([]int32, 4), bad: map[int]badLine{}}
 	var wg sync.WaitGroup
 	for seq := range 2 {
 		wg.Add(1)
 		var buf []byte
-		s.decodeChunk(&chunk{st, f, int64(len(text)), seq, &wg}, &decoder{}, &buf)
+		s.decodeChunk(&chunk{st, f, int64(len(text)), seq, &wg}, s.decoder(), &buf)
 	}
 	if !errors.Is(st.stats.Err, errShrunk) {
 		t.Errorf("err %v on %s", st.stats.Err, runtime.GOOS)

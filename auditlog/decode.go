@@ -14,6 +14,9 @@ type decoder struct {
 	strict bool
 	// shapes that events were found in.
 	shapes Shape
+	// known senders, shared by all decoders of a scan.
+	known *senders
+	clock clock
 	// text is where strings are unescaped to; events point into it.
 	text []byte
 }
@@ -228,15 +231,19 @@ func status(w *walker, ev *Event) error {
 }
 
 func annotations(w *walker, ev *Event) error {
-	ev.Mark = nil
+	ev.Mark, ev.Issued = nil, nil
 	if w.peek() != '{' {
 		return w.skip()
 	}
 	return w.object(func(key []byte) (err error) {
-		if string(key) == "authentication.k8s.io/stale-token" {
+		switch string(key) {
+		case staleKey:
 			ev.Mark, err = w.strOr()
-			return err
+		case issuedKey:
+			ev.Issued, err = w.strOr()
+		default:
+			err = w.skip()
 		}
-		return w.skip()
+		return err
 	})
 }

@@ -38,6 +38,14 @@ type Event struct {
 	SourceIP []byte
 	// Mark is the annotation authentication.k8s.io/stale-token, as it stands.
 	Mark []byte
+	// Issued is the annotation authentication.kubernetes.io/issued-credential-id
+	// of a request for a token: the new token's id.
+	Issued []byte
+	// Sender, where it is set, is one and the same for all events with the same
+	// user. It holds nothing that the event doesn't say.
+	Sender *Sender
+	// Client is the like for SourceIP and UserAgent.
+	Client *Client
 }
 
 // Mark is a stale-token annotation, taken apart.
@@ -118,6 +126,33 @@ func parseTime(b []byte) (time.Time, bool) {
 	}
 	sec := int64(dayNumber(year, month, day))*86400 + int64(hour*3600+minute*60+second)
 	return time.Unix(sec, int64(nano)).UTC(), true
+}
+
+// clock reads the times of events, most of which are of the minute of the one
+// before.
+type clock struct {
+	minute string // "2026-11-22T04:11:"
+	at     int64  // in seconds since 1970
+}
+
+// microTime is the length of a time as the API server writes it.
+const microTime = len("2026-11-22T04:11:41.133602Z")
+
+func (k *clock) parse(b []byte) (time.Time, bool) {
+	const seconds, fraction = len("2026-11-22T04:11:"), len("2026-11-22T04:11:41.")
+	if len(b) != microTime || string(b[:seconds]) != k.minute {
+		t, ok := parseTime(b)
+		if ok && len(b) == microTime {
+			k.minute, k.at = string(b[:seconds]), t.Unix()-int64(t.Second())
+		}
+		return t, ok
+	}
+	second, ok1 := digits(b[seconds : seconds+2])
+	micros, ok2 := digits(b[fraction : microTime-1])
+	if !ok1 || !ok2 || second > 59 || b[fraction-1] != '.' || b[microTime-1] != 'Z' {
+		return parseTime(b)
+	}
+	return time.Unix(k.at+int64(second), int64(micros)*1000).UTC(), true
 }
 
 // dayNumber counts days from 1970-01-01 (Howard Hinnant, chrono-compatible

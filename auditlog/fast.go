@@ -7,24 +7,30 @@ import "bytes"
 // event that looks so is walked key by key, without asking what each key is;
 // anything unexpected sends it to the general walk, which judges it.
 
-var (
-	keyStart   = []byte(`{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"`)
-	keyAuditID = []byte(`","auditID":"`)
-	keyStage   = []byte(`","stage":"`)
-	keyURI     = []byte(`","requestURI":"`)
-	keyVerb    = []byte(`,"verb":"`)
-	keyUser    = []byte(`,"user":{`)
-	keyName    = []byte(`"username":"`)
-	keyExtra   = []byte(`,"extra":{`)
-	keyIPs     = []byte(`,"sourceIPs":["`)
-	keyAgent   = []byte(`,"userAgent":"`)
-	keyObject  = []byte(`,"objectRef":{`)
-	keyStatus  = []byte(`,"responseStatus":{`)
-	keyTime    = []byte(`,"requestReceivedTimestamp":"`)
-	keyStaged  = []byte(`,"stageTimestamp":"`)
-	keyNotes   = []byte(`,"annotations":{`)
-	keyMark    = []byte(`"authentication.k8s.io/stale-token":"`)
-	extraStart = []byte(`"authentication.kubernetes.io/`)
+const (
+	keyStart    = `{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"`
+	keyAuditID  = `","auditID":"`
+	keyStage    = `","stage":"`
+	keyURI      = `","requestURI":"`
+	keyVerb     = `,"verb":"`
+	keyUser     = `,"user":{`
+	keyName     = `"username":"`
+	keyUID      = `"uid":"`
+	keyGroups   = `"groups":[`
+	keyExtra    = `"extra":{`
+	keyIPs      = `,"sourceIPs":["`
+	keyAgent    = `,"userAgent":"`
+	keyObject   = `,"objectRef":{`
+	keyStatus   = `,"responseStatus":{`
+	keyRequest  = `,"requestObject":`
+	keyResponse = `,"responseObject":`
+	keyTime     = `,"requestReceivedTimestamp":"`
+	keyStaged   = `,"stageTimestamp":"`
+	keyNotes    = `,"annotations":{`
+	extraPrefix = `authentication.kubernetes.io/`
+
+	staleKey  = "authentication.k8s.io/stale-token"
+	issuedKey = "authentication.kubernetes.io/issued-credential-id"
 )
 
 // cursor walks over an event whose keys stand in the usual order.
@@ -34,11 +40,23 @@ type cursor struct {
 }
 
 // take passes over the text if it comes next.
-func (c *cursor) take(text []byte) bool {
-	if len(c.b)-c.i < len(text) || string(c.b[c.i:c.i+len(text)]) != string(text) {
+func (c *cursor) take(text string) bool {
+	if len(c.b)-c.i < len(text) || string(c.b[c.i:c.i+len(text)]) != text {
 		return false
 	}
 	c.i += len(text)
+	return true
+}
+
+// at tells whether the byte comes next.
+func (c *cursor) at(b byte) bool { return c.i < len(c.b) && c.b[c.i] == b }
+
+// takeByte is take for one byte.
+func (c *cursor) takeByte(b byte) bool {
+	if !c.at(b) {
+		return false
+	}
+	c.i++
 	return true
 }
 
@@ -71,7 +89,7 @@ func (c *cursor) pass() bool {
 	return true
 }
 
-// rest passes over the rest of an object whose bracket has been passed.
+// rest passes over the rest of an object or list whose bracket has been passed.
 func (c *cursor) rest() bool {
 	w := walker{c.b, c.i}
 	for depth := 1; w.i < len(w.b); {
@@ -94,197 +112,112 @@ func (c *cursor) rest() bool {
 	return false
 }
 
-// usual reads an event whose keys stand in the usual order and that takes up
-// the whole line. It reports false for any other line, also for one that is
-// damaged.
-func usual(line []byte, ev *Event) (ok bool) {
-	c := cursor{b: line}
-	if !c.take(keyStart) {
-		return false
-	}
-	if _, ok = c.until(); !ok || !c.take(keyAuditID) {
-		return false
-	}
-	if ev.AuditID, ok = c.until(); !ok || len(ev.AuditID) == 0 || !c.take(keyStage) {
-		return false
-	}
-	if ev.Stage, ok = c.until(); !ok || len(ev.Stage) == 0 || !c.take(keyURI) || !c.pass() || !c.take(keyVerb) || !c.pass() {
-		return false
-	}
-	if !c.take(keyUser) || !c.user(ev) {
-		return false
-	}
-	if c.take(keyIPs) {
-		if ev.SourceIP, ok = c.text(); !ok {
-			return false
-		}
-		for c.i < len(c.b) && c.b[c.i] == ',' {
-			if c.i++; c.i >= len(c.b) || c.b[c.i] != '"' {
-				return false
-			}
-			if c.i++; !c.pass() {
-				return false
-			}
-		}
-		if c.i >= len(c.b) || c.b[c.i] != ']' {
-			return false
-		}
-		c.i++
-	}
-	if c.take(keyAgent) {
-		if ev.UserAgent, ok = c.text(); !ok {
-			return false
-		}
-	}
-	if c.take(keyObject) && !c.rest() || c.take(keyStatus) && !c.status(ev) {
-		return false
-	}
-	if !c.take(keyTime) {
-		return false // a request's or response's object stands before it
-	}
-	at, ok := c.text()
-	if !ok {
-		return false
-	}
-	if ev.Time, ok = parseTime(at); !ok || !c.take(keyStaged) || !c.pass() {
-		return false
-	}
-	if c.take(keyNotes) && !c.annotations(ev) {
-		return false
-	}
-	return c.i == len(c.b)-1 && c.b[c.i] == '}'
-}
-
+// user reads the user, up to and over its bracket.
 func (c *cursor) user(ev *Event) (ok bool) {
-	if c.take(keyName) {
-		if ev.Username, ok = c.text(); !ok {
+	if c.takeByte('}') {
+		return true // authentication failed
+	}
+	if !c.take(keyName) {
+		return false
+	}
+	if ev.Username, ok = c.text(); !ok {
+		return false
+	}
+	for _, key := range []string{keyUID, keyGroups, keyExtra} {
+		if !c.at(',') {
+			break
+		}
+		if c.i++; !c.take(key) {
+			c.i--
+			continue
+		}
+		switch key {
+		case keyUID:
+			ok = c.pass()
+		case keyGroups:
+			ok = c.rest()
+		case keyExtra:
+			ok = c.extra(ev)
+		}
+		if !ok {
 			return false
 		}
 	}
-	// uid and groups stand between the name and extra.
-	for c.i < len(c.b) {
-		switch c.b[c.i] {
-		case '}':
-			c.i++
-			return true
-		case ',':
-			if c.take(keyExtra) {
-				return c.extra(ev) && c.end()
-			}
-			c.i++
-		case '"':
-			if c.i++; !c.pass() {
-				return false
-			}
-		case ':', '[', ']':
-			c.i++
-		default:
-			return false
-		}
-	}
-	return false
-}
-
-// end passes over the bracket that closes the user.
-func (c *cursor) end() bool {
-	ok := c.i < len(c.b) && c.b[c.i] == '}'
-	c.i++
-	return ok
+	return c.takeByte('}')
 }
 
 // extra reads the lists of user.extra, up to and over its bracket.
-func (c *cursor) extra(ev *Event) (ok bool) {
-	for c.i < len(c.b) {
-		if !c.take(extraStart) {
-			if c.b[c.i] != '"' {
-				return false
-			}
-			if c.i++; !c.pass() || !c.list() {
-				return false
-			}
-		} else {
-			key, ok := c.text()
-			if !ok || len(c.b)-c.i < 4 || string(c.b[c.i:c.i+3]) != `:["` {
-				return false
-			}
-			c.i += 3
-			value, ok := c.text()
-			if !ok || c.i >= len(c.b) || c.b[c.i] != ']' {
-				return false
-			}
-			c.i++
-			switch string(key) {
-			case "credential-id":
-				ev.CredentialID = value
-			case "pod-name":
-				ev.PodName = value
-			case "pod-uid":
-				ev.PodUID = value
-			case "node-name":
-				ev.NodeName = value
-			}
-		}
-		if c.i >= len(c.b) {
+func (c *cursor) extra(ev *Event) bool {
+	for {
+		if !c.takeByte('"') {
 			return false
 		}
-		switch c.b[c.i] {
-		case ',':
-			c.i++
-		case '}':
-			c.i++
-			return true
-		default:
+		key, ok := c.text()
+		if !ok {
 			return false
 		}
-	}
-	return false
-}
-
-// list passes over a colon and a list.
-func (c *cursor) list() bool {
-	if len(c.b)-c.i < 2 || c.b[c.i] != ':' || c.b[c.i+1] != '[' {
-		return false
-	}
-	c.i += 2
-	return c.rest()
-}
-
-// status reads responseStatus, up to and over its bracket. Its code is a key of
-// its own level, the last one.
-func (c *cursor) status(ev *Event) bool {
-	from := c.i
-	if !c.rest() {
-		return false
-	}
-	w := walker{b: c.b[from-1 : c.i]}
-	return status(&w, ev) == nil
-}
-
-// annotations looks for the mark among the annotations, up to and over their
-// bracket.
-func (c *cursor) annotations(ev *Event) (ok bool) {
-	for c.i < len(c.b) {
+		var to *[]byte
+		switch string(bytes.TrimPrefix(key, []byte(extraPrefix))) {
+		case "credential-id":
+			to = &ev.CredentialID
+		case "pod-name":
+			to = &ev.PodName
+		case "pod-uid":
+			to = &ev.PodUID
+		case "node-name":
+			to = &ev.NodeName
+		}
 		switch {
-		case c.b[c.i] == '}':
-			c.i++
-			return true
-		case c.take(keyMark):
-			if ev.Mark, ok = c.text(); !ok {
+		case to == nil || !bytes.HasPrefix(key, []byte(extraPrefix)):
+			if !c.take(":[") || !c.rest() {
 				return false
 			}
-		case c.b[c.i] == '"':
-			if c.i++; !c.pass() || c.i+1 >= len(c.b) || c.b[c.i] != ':' || c.b[c.i+1] != '"' {
-				return false
-			}
-			if c.i += 2; !c.pass() {
-				return false
-			}
+		case *to != nil || !c.take(`:["`):
+			return false
 		default:
+			if *to, ok = c.text(); !ok || !c.takeByte(']') {
+				return false
+			}
+		}
+		if c.takeByte('}') {
+			return true
+		}
+		if !c.takeByte(',') {
 			return false
 		}
-		if c.i < len(c.b) && c.b[c.i] == ',' {
-			c.i++
+	}
+}
+
+// annotations looks for the two that count among the annotations, up to and
+// over their bracket.
+func (c *cursor) annotations(ev *Event) bool {
+	if c.takeByte('}') {
+		return true
+	}
+	for {
+		if !c.takeByte('"') {
+			return false
+		}
+		key, ok := c.text()
+		if !ok || !c.take(`:"`) {
+			return false
+		}
+		switch string(key) {
+		case staleKey:
+			ev.Mark, ok = c.text()
+		case issuedKey:
+			ev.Issued, ok = c.text()
+		default:
+			ok = c.pass()
+		}
+		if !ok {
+			return false
+		}
+		if c.takeByte('}') {
+			return true
+		}
+		if !c.takeByte(',') {
+			return false
 		}
 	}
-	return false
 }

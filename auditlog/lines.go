@@ -32,7 +32,6 @@ func (s *scan) lines(st *stream, d *decoder, text []byte, seq int) {
 
 func (s *scan) piece(st *stream, d *decoder, text []byte, seq int) {
 	d.reset()
-	d.strict = s.strict
 	var got Stats
 	var bad badLine
 	note := func(line int, err error) {
@@ -201,7 +200,7 @@ func isDocument(text []byte) bool {
 // longLine takes apart a line that is longer than a block. The block holds its
 // beginning, and in the end what came after it.
 func (s *scan) longLine(st *stream, b *block, r io.Reader, seq int) error {
-	d := &decoder{}
+	d := s.decoder()
 	var got Stats
 	sp := s.splitter(st, d, &got)
 	begun := trim(b.buf[:min(b.n, maxPrefix)])
@@ -262,7 +261,7 @@ func (s *scan) splitter(st *stream, d *decoder, got *Stats) *splitter {
 
 // documents takes apart a stream that is one or more documents over many lines.
 func (s *scan) documents(st *stream, b *block, r io.Reader, readErr error) error {
-	d := &decoder{}
+	d := s.decoder()
 	var got Stats
 	sp := s.splitter(st, d, &got)
 	sp.feed(bytes.TrimPrefix(b.buf[:b.n], []byte("\xef\xbb\xbf")))

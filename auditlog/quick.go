@@ -1,112 +1,174 @@
 package auditlog
 
-import (
-	"bytes"
-	"encoding/binary"
-)
+import "bytes"
 
-// Most lines of a log are events of level Metadata by a service account, and
-// nearly all of their text is known beforehand. quick compares it instead of
-// walking over it. What makes that safe: inside a string every quote is
-// escaped, so none of the texts compared, which all hold bare quotes, can be
-// imitated by what a client sends. What is not looked at (the object's
-// reference, the authorizer's reasons) is not judged either: a line that is
-// damaged there alone counts as whole.
+// Nearly all of an event's text is known beforehand: its keys stand in one order
+// and without spaces, and a token's holder is the same text in each of its
+// events. quick compares it instead of walking over it. What makes that safe:
+// inside a string every quote is escaped, so none of the texts compared, which
+// all hold bare quotes, can be imitated by what a client sends. What is not
+// looked at (the object's reference, the objects of request and response) is
+// not judged either: a line that is damaged there alone counts as whole.
 
-var (
-	quickStart  = []byte(`{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"`)
-	quickStage  = []byte(`","stage":"Re`)
-	quickUser   = []byte(`,"user":{"username":"system:serviceaccount:`)
-	quickUID    = []byte(`","uid":"`)
-	quickGroups = []byte(`","groups":["system:serviceaccounts","system:serviceaccounts:`)
-	quickExtra  = []byte(`","system:authenticated"],"extra":{`)
-	quickCode   = []byte(`"metadata":{},"code":`)
-	quickAuthz  = []byte(`"authorization.k8s.io/decision":"`)
-	quickMore   = []byte(`",`)
-	quickNext   = []byte(`,"`)
-	quickAgent  = []byte(`],"userAgent":"`)
-	quickEnd    = []byte(`"}}`)
-)
-
-// The extra keys of a pod's token, sorted as the server writes them.
-var (
-	extraID      = []byte(`"authentication.kubernetes.io/credential-id":["JTI=`)
-	extraNode    = []byte(`"],"authentication.kubernetes.io/node-name":["`)
-	extraNodeUID = []byte(`"],"authentication.kubernetes.io/node-uid":["`)
-	extraPod     = []byte(`"],"authentication.kubernetes.io/pod-name":["`)
-	extraPodUID  = []byte(`"],"authentication.kubernetes.io/pod-uid":["`)
-	extraEnd     = []byte(`"]}`)
+const (
+	quickStart  = `{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"`
+	quickStage  = `","stage":"Re`
+	quickCode   = `"metadata":{},"code":`
+	quickFailed = `"metadata":{},"status":"Failure","message":"`
+	quickAgent  = `],"userAgent":"`
+	quickNext   = `,"`
 )
 
 const uuidLen = 36
 
-// quick reads an event of the most usual shape. It reports false for any other.
-func quick(line []byte, ev *Event) (ok bool) {
+// quick reads an event of the shape in which the API server writes it, and that
+// takes up the whole line. It reports false for any other.
+func (d *decoder) quick(line []byte, ev *Event) (ok bool) {
 	c := cursor{b: line}
-	if !c.take(quickStart) || len(line) < c.i+uuidLen+400 {
-		return false
-	}
-	if !c.uuid() {
-		return false
-	}
-	ev.AuditID = line[c.i-uuidLen : c.i]
-	if !c.take(quickStage) {
-		return false
-	}
-	from := c.i - 2
-	if n := bytes.IndexByte(line[c.i:c.i+20], '"'); n < 0 {
-		return false
-	} else {
-		c.i += n
-	}
-	ev.Stage = line[from:c.i]
-	if !c.take(keyURI) || !c.pass() || !c.take(keyVerb) || !c.pass() || !c.take(quickUser) {
-		return false
-	}
-	// What follows is at least as long as the fixed texts in it.
-	from = c.i - len(accountPrefix)
-	name, ok := c.until()
-	if !ok {
-		return false
-	}
-	ev.Username = line[from:c.i]
-	colon := bytes.IndexByte(name, ':')
-	if colon <= 0 || !c.take(quickUID) || !c.uuid() {
-		return false
-	}
-	if !c.take(quickGroups) || !c.take(name[:colon]) || !c.take(quickExtra) || !c.boundExtra(ev) && !c.extra(ev) || !c.end() || !c.take(keyIPs) {
-		return false
-	}
-	if ev.SourceIP, ok = c.text(); !ok {
-		return false
-	}
-	for c.take(quickNext) {
-		if !c.pass() {
+	if !c.take(quickStart) {
+		if !c.take(keyStart) {
+			return false
+		}
+		if _, ok = c.until(); !ok || !c.take(keyAuditID) {
 			return false
 		}
 	}
-	if !c.take(quickAgent) {
+	if ev.AuditID, ok = c.id(); !ok {
 		return false
 	}
-	if ev.UserAgent, ok = c.text(); !ok {
+	if c.take(quickStage) {
+		from := c.i - len("Re")
+		n := bytes.IndexByte(line[c.i:min(c.i+20, len(line))], '"')
+		if n < 0 {
+			return false
+		}
+		c.i += n
+		ev.Stage = line[from:c.i]
+	} else if !c.take(keyStage) {
+		return false
+	} else if ev.Stage, ok = c.until(); !ok || len(ev.Stage) == 0 {
 		return false
 	}
+	if !c.take(keyURI) || !c.pass() || !c.take(keyVerb) || !c.pass() || !c.take(keyUser) || !d.sender(&c, ev) {
+		return false
+	}
+	if !c.client(ev) {
+		return false
+	}
+	return c.about(ev) && d.when(&c, ev) && c.notes(ev)
+}
+
+// id returns the audit id, up to its quote.
+func (c *cursor) id() ([]byte, bool) {
+	from := c.i
+	if to := from + uuidLen; to < len(c.b) && c.b[to] == '"' && plain(c.b[from:to]) {
+		c.i = to
+		return c.b[from:to], true
+	}
+	id, ok := c.until()
+	return id, ok && len(id) > 0
+}
+
+// about passes over what the request was about, and reads the response's code.
+func (c *cursor) about(ev *Event) bool {
 	if c.take(keyObject) {
-		n := bytes.IndexByte(line[c.i:], '}')
+		n := bytes.IndexByte(c.b[c.i:], '}')
 		if n < 0 {
 			return false
 		}
 		c.i += n + 1
 	}
-	if c.take(keyStatus) {
-		if !c.take(quickCode) || len(line) < c.i+4 || line[c.i+3] != '}' {
-			return false
-		}
-		if ev.Code, ok = digits(line[c.i : c.i+3]); !ok {
-			return false
-		}
-		c.i += 4
+	if c.take(keyStatus) && !c.status(ev) {
+		return false
 	}
+	return c.at(',') && (c.has(keyTime) || c.objects(ev))
+}
+
+// status reads responseStatus, up to and over its bracket. Its code is a key of
+// its own level, the last one.
+func (c *cursor) status(ev *Event) (ok bool) {
+	if c.take(quickCode) {
+		if len(c.b) < c.i+4 || c.b[c.i+3] != '}' {
+			return false
+		}
+		ev.Code, ok = digits(c.b[c.i : c.i+3])
+		c.i += 4
+		return ok
+	}
+	from := c.i
+	if c.take(quickFailed) && !c.pass() || !c.rest() {
+		return false
+	}
+	const key = `"code":`
+	if at := c.i - len(key) - len("404}"); at > from && string(c.b[at:at+len(key)]) == key {
+		if ev.Code, ok = digits(c.b[c.i-4 : c.i-1]); ok {
+			return true
+		}
+	}
+	w := walker{b: c.b[from-1 : c.i]}
+	return status(&w, ev) == nil
+}
+
+// tailSize is how much of a line's end may hold an event's times and
+// annotations, behind the objects of its request and response.
+const tailSize = 2 << 10
+
+// has tells whether the text comes next.
+func (c *cursor) has(text string) bool {
+	return len(c.b)-c.i >= len(text) && string(c.b[c.i:c.i+len(text)]) == text
+}
+
+// objects passes over the objects of request and response without looking into
+// them: the event goes on at the last of its times' keys. A line that may hold
+// a second event is left to the walk, as is anything that counts as evidence.
+func (c *cursor) objects(ev *Event) bool {
+	if ev.Code == 401 || !c.has(keyRequest) && !c.has(keyResponse) {
+		return false
+	}
+	at := lastTime(c.b[c.i:])
+	if at < 0 || holdsEvent(c.b[c.i:c.i+at]) || bytes.Contains(c.b[c.i+at:], []byte("stale-token")) {
+		return false
+	}
+	c.i += at
+	return true
+}
+
+// lastTime returns where the last of the times' keys begins near the end of a
+// line, or -1.
+func lastTime(line []byte) int {
+	const before = len(`,"request`)
+	from, found := max(0, len(line)-tailSize), -1
+	for at := from + before; at < len(line); at++ {
+		n := bytes.IndexByte(line[at:], 'R')
+		if n < 0 {
+			break
+		}
+		at += n
+		if start := at - before; len(line)-start >= len(keyTime) && string(line[start:start+len(keyTime)]) == keyTime {
+			found = start
+		}
+	}
+	return found
+}
+
+// holdsEvent tells whether a text may hold the beginning of an event.
+func holdsEvent(text []byte) bool {
+	const key, before = `"auditID":"`, len(`"audit`)
+	for at := before; at < len(text); at++ {
+		n := bytes.IndexByte(text[at:], 'I')
+		if n < 0 {
+			return false
+		}
+		at += n
+		if from := at - before; len(text)-from >= len(key) && string(text[from:from+len(key)]) == key {
+			return true
+		}
+	}
+	return false
+}
+
+// when reads the times of an event.
+func (d *decoder) when(c *cursor, ev *Event) (ok bool) {
 	if !c.take(keyTime) {
 		return false
 	}
@@ -114,89 +176,75 @@ func quick(line []byte, ev *Event) (ok bool) {
 	if !ok {
 		return false
 	}
-	if ev.Time, ok = parseTime(at); !ok || !c.take(keyStaged) {
+	if ev.Time, ok = d.clock.parse(at); !ok || !c.take(keyStaged) {
 		return false
 	}
-	if _, ok = c.text(); !ok {
-		return false
+	// Nearly always as long as the other, and then there is no need to search.
+	if end := c.i + microTime; end < len(c.b) && c.b[end] == '"' && plain(c.b[c.i:end]) {
+		c.i = end + 1
+		return true
 	}
-	if !c.take(keyNotes) {
-		return c.i == len(line)-1 && line[c.i] == '}'
-	}
-	if c.take(keyMark) {
-		if ev.Mark, ok = c.until(); !ok {
-			return false
-		}
-		return bytes.Equal(line[c.i:], quickEnd) ||
-			c.take(quickMore) && c.take(quickAuthz) && c.tail()
-	}
-	// Annotations are sorted, and the mark comes before the decision.
-	return c.take(quickAuthz) && c.tail()
+	return c.pass()
 }
 
-var accountPrefix = []byte("system:serviceaccount:")
-
-// tail passes over the annotations from the authorizer's decision on. A bracket
-// among them may be the beginning of another event, whose writer was faster.
-func (c *cursor) tail() bool {
-	rest := c.b[c.i:]
-	return bytes.HasSuffix(rest, quickEnd) && bytes.IndexByte(rest, '{') < 0
-}
-
-// again begins anew with the walk for usual events.
-func again(line []byte, ev *Event) bool {
-	*ev = Event{}
-	return usual(line, ev)
-}
-
-// boundExtra reads the extra keys of a token that is bound to a pod, with or
-// without a node. Where they are others, it stays where it is.
-func (c *cursor) boundExtra(ev *Event) (ok bool) {
-	at := c.i
-	defer func() {
-		if !ok {
-			c.i = at
-			ev.CredentialID, ev.NodeName, ev.PodName, ev.PodUID = nil, nil, nil, nil
-		}
-	}()
-	if !c.take(extraID) || !c.uuid() {
-		return false
-	}
-	ev.CredentialID = c.b[c.i-uuidLen-len("JTI=") : c.i]
-	if c.take(extraNode) {
-		if ev.NodeName, ok = c.until(); !ok || !c.take(extraNodeUID) || !c.uuid() {
-			return false
+// notes reads the annotations, up to the end of the event. A sender's requests
+// mostly end alike, and an ending that holds nothing of interest is known again.
+func (c *cursor) notes(ev *Event) bool {
+	from := c.i
+	if s := ev.Sender; s != nil {
+		if last := s.ending.Load(); last != nil && string(c.b[from:]) == *last {
+			return true
 		}
 	}
-	if !c.take(extraPod) {
+	if c.take(keyNotes) && !c.annotations(ev) || c.i != len(c.b)-1 || c.b[c.i] != '}' {
 		return false
 	}
-	if ev.PodName, ok = c.until(); !ok || !c.take(extraPodUID) || !c.uuid() {
-		return false
+	if s := ev.Sender; s != nil && ev.Mark == nil && ev.Issued == nil && len(c.b)-from <= maxKept && s.differs.Add(1)%4 == 1 {
+		end := string(c.b[from:])
+		s.ending.Store(&end)
 	}
-	ev.PodUID = c.b[c.i-uuidLen : c.i]
-	return c.take(extraEnd)
-}
-
-// uuid passes over as many bytes as a uid has, none of which ends or escapes
-// anything.
-func (c *cursor) uuid() bool {
-	if c.i+uuidLen > len(c.b) || !plain36(c.b[c.i:c.i+uuidLen]) {
-		return false
-	}
-	c.i += uuidLen
 	return true
 }
 
-// plain36 tells whether 36 bytes hold neither a quote nor a backslash, eight
-// bytes at a time.
-func plain36(b []byte) bool {
-	const ones, tops, quotes, slashes = 0x0101010101010101, 0x8080808080808080, '"' * 0x0101010101010101, '\\' * 0x0101010101010101
-	var found uint64
-	for _, i := range [...]int{0, 8, 16, 24, 28} {
-		x := binary.LittleEndian.Uint64(b[i:])
-		q, s := x^quotes, x^slashes
-		found |= (q-ones)&^q | (s-ones)&^s
+// maxKept bounds what is kept of a sender's last event.
+const maxKept = 512
+
+// client reads the addresses and the user agent.
+func (c *cursor) client(ev *Event) (ok bool) {
+	s, from := ev.Sender, c.i
+	if s != nil {
+		if last := s.last.Load(); last != nil && c.take(last.text) {
+			ev.SourceIP, ev.UserAgent, ev.Client = last.ip, last.agent, last
+			return true
+		}
 	}
-	return found&tops == 0
+	agent := false
+	if c.take(keyIPs) {
+		if ev.SourceIP, ok = c.text(); !ok {
+			return false
+		}
+		for c.take(quickNext) {
+			if !c.pass() {
+				return false
+			}
+		}
+		if c.i >= len(c.b) || c.b[c.i] != ']' {
+			return false
+		}
+		if agent = c.take(quickAgent); agent {
+			if ev.UserAgent, ok = c.text(); !ok {
+				return false
+			}
+		} else {
+			c.i++
+		}
+	} else if agent = c.take(keyAgent); agent {
+		if ev.UserAgent, ok = c.text(); !ok {
+			return false
+		}
+	}
+	if s != nil && agent && c.i-from < maxKept && s.misses.Add(1)%4 == 1 {
+		s.keep(string(c.b[from:c.i]), ev)
+	}
+	return true
 }

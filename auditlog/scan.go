@@ -66,12 +66,13 @@ func Scan(ctx context.Context, sources []Source, o Options, sink func([]Event)) 
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	s := &scan{marksOnly: o.MarksOnly, strict: o.Strict, sink: sink, done: o.Done, blocks: make(chan *block, o.Workers)}
+	s.known = &senders{}
 	s.pool.New = func() any { return &block{buf: make([]byte, blockSize)} }
 
 	var workers sync.WaitGroup
 	for range o.Workers {
 		workers.Go(func() {
-			d := &decoder{}
+			d := s.decoder()
 			var buf []byte
 			for b := range s.blocks {
 				if b.chunk != nil {
@@ -114,9 +115,12 @@ type scan struct {
 	blocks    chan *block
 	pool      sync.Pool
 	streams   []*stream
+	known     *senders
 	marksOnly bool
 	strict    bool
 }
+
+func (s *scan) decoder() *decoder { return &decoder{strict: s.strict, known: s.known} }
 
 // block is a piece of a stream that ends with a line.
 type block struct {

@@ -126,7 +126,7 @@ func (d *decoder) whole(line []byte) error {
 	if !d.strict {
 		d.events = append(d.events, Event{})
 		ev := &d.events[len(d.events)-1]
-		if end := trimEnd(line); quick(end, ev) || again(end, ev) {
+		if d.quick(trimEnd(line), ev) {
 			return nil
 		}
 		d.events = d.events[:len(d.events)-1]

@@ -107,7 +107,7 @@ func (s *scan) table(st *stream, r io.Reader) error {
 			st.mu.Unlock()
 		}
 	}
-	d := &decoder{strict: s.strict}
+	d := s.decoder()
 	var object []byte
 	for {
 		row, err := t.next()

@@ -115,7 +115,7 @@ func (d *decoder) inner(text []byte, wraps int) error {
 	if !d.strict {
 		d.events = append(d.events, Event{})
 		ev := &d.events[len(d.events)-1]
-		if quick(text, ev) || again(text, ev) {
+		if d.quick(text, ev) {
 			return nil
 		}
 		d.events = d.events[:len(d.events)-1]

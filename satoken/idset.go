@@ -1,28 +1,50 @@
 package satoken
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // idSet counts distinct audit ids by 64-bit hashes. Below its cap it is exact.
 // At the cap it keeps only hashes below a threshold, which is halved as often as
 // needed, and multiplies: an estimate that depends neither on the order in which
 // ids come nor on how often one comes.
 type idSet struct {
-	table []uint64 // open addressing, a power of two long; 0 is free
-	n     int
-	shift uint8
+	// Hashes wait until there are several: the table is often far away in
+	// memory, and several are not much more work than one.
+	waiting [8]uint64
+	waits   uint8
+	shift   uint8
+	limit   int
+	n       int
+	table   []uint64 // open addressing, a power of two long; 0 is free
 }
 
-// insert adds a hash and reports by how many elements the set grew.
+// insert adds a hash and reports by how many elements the set grew, now that
+// others stop waiting too.
 func (s *idSet) insert(h uint64, limit int) int {
 	h = max(h, 1)
 	if h>>(64-s.shift) != 0 { // a shift by 64 gives 0
 		return 0
 	}
-	before := s.n
-	if !s.put(h) {
+	s.limit = limit
+	s.waiting[s.waits] = h
+	if s.waits++; int(s.waits) < len(s.waiting) {
 		return 0
 	}
-	s.trim(limit)
+	return s.settle()
+}
+
+// settle puts what waits into the table and reports by how many elements the
+// set grew.
+func (s *idSet) settle() int {
+	before := s.n
+	for _, h := range s.waiting[:s.waits] {
+		if h>>(64-s.shift) == 0 && s.put(h) {
+			s.shrink()
+		}
+	}
+	s.waits = 0
 	return s.n - before
 }
 
@@ -57,6 +79,7 @@ func (s *idSet) rehash(size int) {
 
 // all yields the hashes.
 func (s *idSet) all(yield func(uint64) bool) {
+	s.settle()
 	for _, h := range s.table {
 		if h != 0 && !yield(h) {
 			return
@@ -64,9 +87,15 @@ func (s *idSet) all(yield func(uint64) bool) {
 	}
 }
 
-// trim halves the threshold until no more than limit hashes are left.
+// trim sets the limit, and halves the threshold until no more hashes are left.
 func (s *idSet) trim(limit int) {
-	for s.n > limit && s.shift < 63 {
+	s.limit = limit
+	s.settle()
+	s.shrink()
+}
+
+func (s *idSet) shrink() {
+	for s.n > s.limit && s.shift < 63 {
 		s.shift++
 		s.rehash(len(s.table))
 	}
@@ -74,27 +103,23 @@ func (s *idSet) trim(limit int) {
 
 // count is the number of distinct ids, and whether it is exact.
 func (s *idSet) count() (n int64, exact bool) {
+	s.settle()
 	return int64(s.n) << s.shift, s.shift == 0
 }
 
 // hashID spreads an audit id over 64 bits, the same in every run.
 func hashID(id []byte) uint64 {
-	const m = 0x9e3779b97f4a7c15
-	h := uint64(len(id)) * m
-	for len(id) >= 8 {
-		h = mix(h ^ binary.LittleEndian.Uint64(id)*m)
+	const a, b = 0x9e3779b97f4a7c15, 0xd6e8feb86659fd93
+	h := uint64(len(id)) * a
+	for len(id) > 8 {
+		hi, lo := bits.Mul64(h^binary.LittleEndian.Uint64(id), b)
+		h = hi ^ lo
 		id = id[8:]
 	}
-	for _, c := range id {
-		h = mix(h ^ uint64(c)*m)
-	}
-	return mix(h)
-}
-
-func mix(h uint64) uint64 {
-	h ^= h >> 32
-	h *= 0xd6e8feb86659fd93
-	h ^= h >> 32
-	h *= 0xd6e8feb86659fd93
-	return h ^ h>>32
+	var last [8]byte
+	copy(last[:], id)
+	hi, lo := bits.Mul64(h^binary.LittleEndian.Uint64(last[:])^a, b)
+	h = hi ^ lo
+	hi, lo = bits.Mul64(h^b, a)
+	return hi ^ lo
 }

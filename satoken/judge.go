@@ -110,6 +110,7 @@ func (t *Tally) Judge(o JudgeOptions) Judgement {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	j := Judgement{At: o.Now, Profile: o.Profile, Before: t.early, After: t.late, DroppedClients: t.dropped}
+	t.settle()
 	accounts := map[string][]*token{}
 	for tok := range t.all() {
 		accounts[tok.account] = append(accounts[tok.account], tok)

@@ -80,6 +80,7 @@ func (t *Tally) forget() {
 	if t.o.KeepAll || len(t.tokens) < t.forgetAt {
 		return
 	}
+	t.forgets++
 	for id, tok := range t.tokens {
 		if tok.issued != 0 || tok.last > t.newest-idle {
 			continue

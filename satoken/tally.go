@@ -38,6 +38,7 @@ type Tally struct {
 	dropped     int64 // refused clients beyond maxRefused
 	forgotten   map[string]forgotten
 	forgetAt    int
+	forgets     int // how often tokens were forgotten
 }
 
 const (
@@ -128,6 +129,9 @@ func (t *Tally) add(ev *auditlog.Event) {
 	}
 	at := ev.Time.UnixNano()
 	t.newest, t.oldest = max(t.newest, at), min(t.oldest, at)
+	if ev.Sender != nil && t.known(ev, at) {
+		return
+	}
 	account, ok := bytes.CutPrefix(ev.Username, accountPrefix)
 	if !ok && len(ev.Mark) == 0 && ev.Code != 401 {
 		return
@@ -157,6 +161,34 @@ func (t *Tally) add(ev *auditlog.Event) {
 	}
 	t.client(tok, ev)
 	t.count(tok, ev.AuditID, marked)
+	if ev.Sender != nil && len(ev.CredentialID) > 0 {
+		ev.Sender.Note = &note{t, t.forgets, tok, ev.Client}
+	}
+}
+
+// note is what a tally keeps of a sender: the token that it used.
+type note struct {
+	tally   *Tally
+	forgets int
+	token   *token
+	client  *auditlog.Client // the one that was noted last
+}
+
+// known counts an event of a sender whose token was found before, if the event
+// says nothing else.
+func (t *Tally) known(ev *auditlog.Event, at int64) bool {
+	n, ok := ev.Sender.Note.(*note)
+	if !ok || n.tally != t || n.forgets != t.forgets || len(ev.Mark) > 0 {
+		return false
+	}
+	tok := n.token
+	tok.first, tok.last = min(tok.first, at), max(tok.last, at)
+	if ev.Client == nil || ev.Client != n.client {
+		t.client(tok, ev)
+		n.client = ev.Client
+	}
+	t.count(tok, ev.AuditID, false)
+	return true
 }
 
 // issuedAt is the second at which a marked token was issued, at the latest: S
@@ -231,9 +263,11 @@ func (t *Tally) join(into, from *token) {
 	for _, c := range from.clients {
 		t.addClient(into, c)
 	}
+	t.budget.marked.used += from.ids.settle()
 	for h := range from.ids.all {
 		t.budget.marked.used += into.ids.insert(h, t.budget.marked.each)
 	}
+	t.budget.marked.used += into.ids.settle()
 	t.budget.marked.used -= from.ids.n
 }
 
@@ -268,10 +302,13 @@ func (t *Tally) count(tok *token, id []byte, marked bool) {
 		}
 		share = &t.budget.marked
 	}
-	share.used += tok.ids.insert(hashID(id), share.each)
-	if share.used <= share.limit {
-		return
+	if share.used += tok.ids.insert(hashID(id), share.each); share.used > share.limit {
+		t.economise(share)
 	}
+}
+
+// economise makes sets of ids smaller until all fit.
+func (t *Tally) economise(share *share) {
 	of := func(tok *token) bool { return (tok.issued != 0) == (share == &t.budget.marked) }
 	for share.used > share.limit && share.each > 1 {
 		share.each /= 2
@@ -283,6 +320,19 @@ func (t *Tally) count(tok *token, id []byte, marked bool) {
 			}
 		}
 	}
+}
+
+// settle ends the waiting of ids, and counts what they take up.
+func (t *Tally) settle() {
+	for tok := range t.all() {
+		share := &t.budget.fresh
+		if tok.issued != 0 {
+			share = &t.budget.marked
+		}
+		share.used += tok.ids.settle()
+	}
+	t.economise(&t.budget.marked)
+	t.economise(&t.budget.fresh)
 }
 
 // all yields every token.

@@ -20,6 +20,7 @@ func TestIDSet(t *testing.T) {
 		for _, h := range ids {
 			used += s.insert(h, limit)
 		}
+		used += s.settle()
 		if used != s.n || used > limit {
 			t.Errorf("limit %d: used %d, holds %d", limit, used, s.n)
 		}
@@ -96,6 +97,7 @@ func TestBudgetIsShared(t *testing.T) {
 		tally.Add([]auditlog.Event{{AuditID: fmt.Appendf(nil, "a%d", i), Stage: []byte("x"), Time: at, Username: []byte("system:serviceaccount:a:b"),
 			CredentialID: fmt.Appendf(nil, "JTI=%d", i%7)}})
 	}
+	tally.settle()
 	held := 0
 	for tok := range tally.all() {
 		held += tok.ids.n
