@@ -22,8 +22,9 @@ func tryKernel() error {
 	if len(hierarchies) == 0 {
 		return fmt.Errorf("a node needs control groups, and none are mounted below /sys/fs/cgroup")
 	}
-	dir := filepath.Join(filepath.Dir(hierarchies[0]), fmt.Sprintf("kubecred-lab-try-%d", os.Getpid()))
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	// A name of its own each time: the tests of one process try at the same time.
+	dir, err := os.MkdirTemp(filepath.Dir(hierarchies[0]), "kubecred-lab-try-")
+	if err != nil {
 		return fmt.Errorf("a node needs control groups that it may write (%w)", err)
 	}
 	return os.Remove(dir)
