@@ -11,8 +11,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
-	"github.com/aws/aws-sdk-go-v2/service/ecr"
-	"github.com/aws/aws-sdk-go-v2/service/ecrpublic"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
@@ -105,14 +103,13 @@ func (r PasswordRequest) identity() (Identity, error) {
 }
 
 func registryPassword(ctx context.Context, w World, r PasswordRequest, registry Registry, identity Identity) (Password, error) {
-	region := registry.Region
-	if registry.Public {
-		region = "us-east-1"
-	}
 	src := r.Source
-	src.Region = region
+	_, src.Region = registry.service()
 	if identity != Node {
 		src.Roles = nil // the pod's role is assumed with its token
+	} else if c, s, ok := direct(w, src, registry); ok {
+		p, err := (&loaded{clock: c.clock}).ask(ctx, w, src, registry, c, s)
+		return readPassword(p, err, w.Now())
 	}
 	l, err := load(ctx, w, src)
 	if err != nil {
@@ -123,53 +120,25 @@ func registryPassword(ctx context.Context, w World, r PasswordRequest, registry 
 			return Password{}, err
 		}
 	}
-	endpoint := hasEndpoint(l.Config, w)
-	var encoded *string
-	var expires *time.Time
-	if registry.Public {
-		var out *ecrpublic.GetAuthorizationTokenOutput
-		if out, err = ecrpublic.NewFromConfig(l.Config).GetAuthorizationToken(ctx, nil); err == nil && out.AuthorizationData != nil {
-			encoded, expires = out.AuthorizationData.AuthorizationToken, out.AuthorizationData.ExpiresAt
-		}
-	} else {
-		client := ecr.NewFromConfig(l.Config, func(o *ecr.Options) {
-			if endpoint {
-				return // a configured endpoint wins
-			}
-			if registry.FIPS {
-				o.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateEnabled
-			}
-			if registry.DualStack {
-				o.EndpointOptions.UseDualStackEndpoint = aws.DualStackEndpointStateEnabled
-			}
-		})
-		var out *ecr.GetAuthorizationTokenOutput
-		if out, err = client.GetAuthorizationToken(ctx, nil); err == nil && len(out.AuthorizationData) > 0 {
-			encoded, expires = out.AuthorizationData[0].AuthorizationToken, out.AuthorizationData[0].ExpiresAt
-		}
-	}
-	if err != nil {
-		return Password{}, l.explain(err, src, w)
-	}
-	return readPassword(encoded, expires, w.Now())
+	p, err := l.password(ctx, w, src, registry)
+	return readPassword(p, err, w.Now())
 }
 
-func readPassword(encoded *string, expires *time.Time, now time.Time) (Password, error) {
-	bad := &Error{Problem: "ECR answered without a password", Transient: true}
-	if encoded == nil {
-		return Password{}, bad
-	}
-	raw, err := base64.StdEncoding.DecodeString(*encoded)
+func readPassword(answer ecrPassword, err error, now time.Time) (Password, error) {
 	if err != nil {
-		return Password{}, bad
+		return Password{}, err
+	}
+	raw, err := base64.StdEncoding.DecodeString(answer.AuthorizationToken)
+	if err != nil {
+		return Password{}, errNoPassword
 	}
 	user, password, ok := strings.Cut(string(raw), ":")
 	if !ok || user == "" || password == "" {
-		return Password{}, bad
+		return Password{}, errNoPassword
 	}
 	p := Password{Username: user, Password: password}
-	if expires != nil {
-		p.Keep = keep(expires.Sub(now))
+	if answer.ExpiresAt > 0 {
+		p.Keep = keep(time.UnixMilli(int64(answer.ExpiresAt * 1000)).Sub(now))
 	}
 	return p, nil
 }

@@ -26,7 +26,7 @@ func TestParseRegistry(t *testing.T) {
 		"123456789012.dkr.ecr.us-isof-south-1.csp.hci.ic.gov":         {Region: "us-isof-south-1"},
 		"123456789012.dkr.ecr.eu-newregion-3.amazonaws.com":           {Region: "eu-newregion-3"},
 		"public.ecr.aws":     {Public: true},
-		"ecr-public.aws.com": {Public: true},
+		"ecr-public.aws.com": {Public: true, DualStack: true},
 	} {
 		want.Host = host
 		if !want.Public {

@@ -17,7 +17,8 @@ type Registry struct {
 	Public          bool
 }
 
-// The hosts of the public registry. Its tokens come from us-east-1.
+// The hosts of the public registry, the dual-stack one second. Its tokens come
+// from us-east-1.
 var publicHosts = []string{"public.ecr.aws", "ecr-public.aws.com"}
 
 // registryHost is the form of a private registry's host; the parts are account,
@@ -41,7 +42,7 @@ var registrySuffixes = map[string][2]string{
 // after it, no port, and the suffix of the region's own partition.
 func ParseRegistry(host string) (Registry, bool) {
 	if slices.Contains(publicHosts, host) {
-		return Registry{Host: host, Public: true}, true
+		return Registry{Host: host, Public: true, DualStack: host == publicHosts[1]}, true
 	}
 	m := registryHost.FindStringSubmatch(host)
 	if m == nil {

@@ -31,7 +31,10 @@ const (
 	callTimeout     = 10 * time.Second
 	metadataTimeout = time.Second
 	maxAttempts     = 4
+	maxBackoff      = 2 * time.Second
 )
+
+func httpClient() aws.HTTPClient { return awshttp.NewBuildableClient().WithTimeout(callTimeout) }
 
 // Source says where credentials come from.
 type Source struct {
@@ -58,9 +61,9 @@ func load(ctx context.Context, w World, src Source) (*loaded, error) {
 	l := &loaded{clock: &clock{now: w.Now}}
 	options := []func(*config.LoadOptions) error{
 		config.WithLogger(logging.Nop{}), // errors say what is to be said
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(callTimeout)),
+		config.WithHTTPClient(httpClient()),
 		config.WithRetryer(func() aws.Retryer {
-			return retry.AddWithMaxBackoffDelay(retry.AddWithMaxAttempts(retry.NewStandard(), maxAttempts), 2*time.Second)
+			return retry.AddWithMaxBackoffDelay(retry.AddWithMaxAttempts(retry.NewStandard(), maxAttempts), maxBackoff)
 		}),
 		config.WithAPIOptions([]func(*middleware.Stack) error{l.clock.watch, l.endpoint(w).apply}),
 		config.WithAssumeRoleCredentialOptions(func(o *stscreds.AssumeRoleOptions) {
@@ -148,11 +151,11 @@ func variants(ctx context.Context, sources []any) (fips, dualStack bool) {
 	return fips, dualStack
 }
 
-// services are those that are called, by the names of their endpoint variables.
-var services = []string{"STS", "SSO", "SSO_OIDC", "SIGNIN", "ECR", "ECR_PUBLIC"}
+// services are those that the SDK calls, by the names of their endpoint variables.
+var services = []string{"STS", "SSO", "SSO_OIDC", "SIGNIN"}
 
-// hasEndpoint tells whether an endpoint URL is configured for a service that
-// this package calls.
+// hasEndpoint tells whether an endpoint URL is configured for a service that the
+// SDK calls.
 func hasEndpoint(cfg aws.Config, w World) bool {
 	if isTrue(w.Getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) {
 		return false
@@ -214,18 +217,22 @@ func (b baseEndpoint) redirect(req *smithyhttp.Request, service string) {
 // profileEndpoint tells whether the profile has an endpoint for the service, or,
 // where that is "", for any.
 func profileEndpoint(cfg aws.Config, service string) bool {
+	return profileEndpointURL(cfg, service) != ""
+}
+
+func profileEndpointURL(cfg aws.Config, service string) string {
 	for _, source := range cfg.ConfigSources {
 		s, ok := source.(config.SharedConfig)
 		if !ok {
 			continue
 		}
 		for name, values := range s.Services.ServiceValues {
-			if (service == "" || name == service) && values["endpoint_url"] != "" {
-				return true
+			if url := values["endpoint_url"]; (service == "" || name == service) && url != "" {
+				return url
 			}
 		}
 	}
-	return false
+	return ""
 }
 
 // metadataRegion is the region of the instance, where there is one and nothing
@@ -274,14 +281,19 @@ func (c *clock) watch(stack *middleware.Stack) error {
 	) (middleware.DeserializeOutput, middleware.Metadata, error) {
 		out, metadata, err := next.HandleDeserialize(ctx, in)
 		if resp, ok := out.RawResponse.(*smithyhttp.Response); ok && resp != nil && resp.Response != nil {
-			if at, e := http.ParseTime(resp.Header.Get("Date")); e == nil {
-				c.mu.Lock()
-				c.skew, c.seen = at.Sub(c.now()), true
-				c.mu.Unlock()
-			}
+			c.compare(resp.Header.Get("Date"))
 		}
 		return out, metadata, err
 	}), middleware.After)
+}
+
+// compare takes the time that an answer tells.
+func (c *clock) compare(date string) {
+	if at, err := http.ParseTime(date); err == nil {
+		c.mu.Lock()
+		c.skew, c.seen = at.Sub(c.now()), true
+		c.mu.Unlock()
+	}
 }
 
 // offset is how far the machine's clock is behind AWS's, where more than a
@@ -334,6 +346,7 @@ func (l *loaded) explain(err error, src Source, w World) error {
 	var api smithy.APIError
 	var status *smithyhttp.ResponseError
 	var missing config.SharedConfigProfileNotExistError
+	var unsent *smithyhttp.RequestSendError
 	offset := l.clock.offset()
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -361,8 +374,8 @@ func (l *loaded) explain(err error, src Source, w World) error {
 			s += fmt.Sprintf(" (this machine's clock is %s %s)", offset.Abs(), direction(offset))
 		}
 		return &Error{Problem: s, Hint: hintFor(api.ErrorCode(), src), Err: err, Transient: passing(err, api)}
-	case errors.As(err, &status) && status.HTTPStatusCode() == 0:
-		return &Error{Problem: "AWS cannot be reached: " + oneLine(cause(status.Err)), Hint: "Is the network, or the proxy, in the way?", Err: err, Transient: true}
+	case errors.As(err, &unsent):
+		return &Error{Problem: "AWS cannot be reached: " + oneLine(unsent.Err.Error()), Hint: "Is the network, or the proxy, in the way?", Err: err, Transient: true}
 	case errors.As(err, &status):
 		return &Error{Problem: fmt.Sprintf("AWS answers with HTTP status %d", status.HTTPStatusCode()), Err: err, Transient: true}
 	case strings.Contains(text, "no EC2 IMDS role found"):

@@ -15,6 +15,14 @@ type keys struct {
 	source                       string    // for errors
 }
 
+// check fails for keys that are known to have expired.
+func (k keys) check(now time.Time) error {
+	if k.expires.IsZero() || now.Before(k.expires) {
+		return nil
+	}
+	return &Error{Problem: "the credentials of " + k.source + " expired " + now.Sub(k.expires).Round(time.Second).String() + " ago", Hint: "Log in again"}
+}
+
 // settings are what a profile and the environment say beside the keys.
 type settings struct {
 	region          string

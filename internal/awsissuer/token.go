@@ -69,8 +69,8 @@ func sign(k keys, s settings, cluster string, now time.Time, offset time.Duratio
 	if err != nil {
 		return Token{}, &Error{Problem: strings.TrimPrefix(err.Error(), "ekstoken: ")}
 	}
-	if !k.expires.IsZero() && !now.Before(k.expires) {
-		return Token{}, &Error{Problem: "the credentials of " + k.source + " expired " + now.Sub(k.expires).Round(time.Second).String() + " ago", Hint: "Log in again"}
+	if err := k.check(now); err != nil {
+		return Token{}, err
 	}
 	token, err := ekstoken.Sign(
 		ekstoken.Credentials{AccessKeyID: k.accessKeyID, SecretAccessKey: k.secret, SessionToken: k.session},
