@@ -61,12 +61,23 @@ func (t Token) CheckTime(now time.Time) error {
 	return nil
 }
 
-// parameters are the only ones a token may have, in lower case; the value says
-// whether it must be there.
-var parameters = map[string]bool{
-	"action": true, "version": true, "x-amz-algorithm": true, "x-amz-credential": true,
-	"x-amz-date": true, "x-amz-expires": true, "x-amz-security-token": false,
-	"x-amz-signature": true, "x-amz-signedheaders": true,
+// The parameters that a token has, in lower case; no others may be there.
+const (
+	pAction = iota
+	pVersion
+	pAlgorithm
+	pCredential
+	pDate
+	pExpires
+	pSecurityToken // the only one that may be missing
+	pSignature
+	pSignedHeaders
+	parameterCount
+)
+
+var parameters = [parameterCount]string{
+	"action", "version", "x-amz-algorithm", "x-amz-credential", "x-amz-date",
+	"x-amz-expires", "x-amz-security-token", "x-amz-signature", "x-amz-signedheaders",
 }
 
 // Parse reads a token and makes every check that needs neither clock nor
@@ -107,19 +118,19 @@ func decode(token string) (string, error) {
 	return string(raw), nil
 }
 
-func (t *Token) readURL(raw string, extra []Endpoint) (url.Values, error) {
+func (t *Token) readURL(raw string, extra []Endpoint) (query string, err error) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
-		return nil, formatError(BadURL, "it holds no URL") // the error would show it
+		return "", formatError(BadURL, "it holds no URL") // the error would show it
 	case u.Scheme != "https":
-		return nil, formatError(BadScheme, "its URL has the scheme %.20q, want https", u.Scheme)
+		return "", formatError(BadScheme, "its URL has the scheme %.20q, want https", u.Scheme)
 	case u.User != nil:
-		return nil, formatError(HasUserInfo, "its URL has a user name")
+		return "", formatError(HasUserInfo, "its URL has a user name")
 	case strings.Contains(raw, "#"):
-		return nil, formatError(HasFragment, "its URL has a fragment")
+		return "", formatError(HasFragment, "its URL has a fragment")
 	case u.Path != "/" || u.RawPath != "" || u.Opaque != "":
-		return nil, formatError(BadPath, "its URL has another path than /")
+		return "", formatError(BadPath, "its URL has another path than /")
 	}
 	known := false
 	for _, e := range extra {
@@ -129,76 +140,83 @@ func (t *Token) readURL(raw string, extra []Endpoint) (url.Values, error) {
 	}
 	if !known {
 		if t.Endpoint, known = LookupHost(u.Host); !known {
-			return nil, formatError(BadHost, "its URL's host %.80q is no known endpoint of STS", u.Host)
+			return "", formatError(BadHost, "its URL's host %.80q is no known endpoint of STS", u.Host)
 		}
 	}
 	t.URL = raw
-	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return nil, formatError(BadQuery, "its URL has a malformed query")
-	}
-	lower := url.Values{}
-	for name, values := range query {
-		key := strings.ToLower(name)
-		if _, ok := parameters[key]; !ok {
-			return nil, formatError(UnknownParameter, "its URL has the parameter %.40q, which no token has", name)
-		}
-		lower[key] = append(lower[key], values...)
-	}
-	for key, values := range lower {
-		if len(values) != 1 {
-			return nil, formatError(DuplicateParameter, "its URL has the parameter %s %d times", key, len(values))
-		}
-	}
-	return lower, nil
+	return u.RawQuery, nil
 }
 
-func (t *Token) readQuery(query url.Values) error {
-	for _, name := range requiredParameters() {
-		if query.Get(name) == "" {
-			return formatError(MissingParameter, "its URL has no parameter %s", name)
+// splitQuery finds the parameters: each of those above once, whatever the case
+// of its name, and nothing else.
+func splitQuery(raw string) (values [parameterCount]string, err error) {
+	var seen [parameterCount]int
+	var unknown []string
+	for pair := range strings.SplitSeq(raw, "&") {
+		if pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		name, err1 := url.QueryUnescape(name)
+		value, err2 := url.QueryUnescape(value)
+		if err1 != nil || err2 != nil || strings.Contains(pair, ";") {
+			return values, formatError(BadQuery, "its URL has a malformed query")
+		}
+		n := slices.IndexFunc(parameters[:], func(known string) bool { return len(known) == len(name) && strings.ToLower(name) == known })
+		if n < 0 {
+			unknown = append(unknown, name)
+			continue
+		}
+		seen[n]++
+		values[n] = value
+	}
+	if unknown != nil {
+		return values, formatError(UnknownParameter, "its URL has the parameter %.40q, which no token has", unknown[0])
+	}
+	for n, times := range seen {
+		if times > 1 {
+			return values, formatError(DuplicateParameter, "its URL has the parameter %s %d times", parameters[n], times)
 		}
 	}
-	signature := query.Get("x-amz-signature")
+	return values, nil
+}
+
+func (t *Token) readQuery(raw string) error {
+	q, err := splitQuery(raw)
+	if err != nil {
+		return err
+	}
+	for n, value := range q {
+		if value == "" && n != pSecurityToken {
+			return formatError(MissingParameter, "its URL has no parameter %s", parameters[n])
+		}
+	}
 	switch {
-	case query.Get("action") != "GetCallerIdentity":
-		return formatError(BadAction, "its action is %.40q, want GetCallerIdentity", query.Get("action"))
-	case query.Get("version") != apiVersion:
-		return formatError(BadVersion, "its API version is %.20q, want %s", query.Get("version"), apiVersion)
-	case query.Get("x-amz-algorithm") != algorithm:
-		return formatError(BadAlgorithm, "its algorithm is %.40q, want %s", query.Get("x-amz-algorithm"), algorithm)
-	case len(signature) != 64 || strings.Trim(signature, "0123456789abcdef") != "":
+	case q[pAction] != "GetCallerIdentity":
+		return formatError(BadAction, "its action is %.40q, want GetCallerIdentity", q[pAction])
+	case q[pVersion] != apiVersion:
+		return formatError(BadVersion, "its API version is %.20q, want %s", q[pVersion], apiVersion)
+	case q[pAlgorithm] != algorithm:
+		return formatError(BadAlgorithm, "its algorithm is %.40q, want %s", q[pAlgorithm], algorithm)
+	case len(q[pSignature]) != 64 || strings.Trim(q[pSignature], "0123456789abcdef") != "":
 		return formatError(BadSignature, "its signature is not 64 hexadecimal digits")
 	}
-	t.SignedHeaders = strings.Split(query.Get("x-amz-signedheaders"), ";")
+	t.SignedHeaders = strings.Split(q[pSignedHeaders], ";")
 	for _, want := range []string{ClusterHeader, "host"} {
 		if !slices.Contains(t.SignedHeaders, want) {
 			return formatError(ClusterNotSigned, "its signature does not cover the header %s", want)
 		}
 	}
-	expires := query.Get("x-amz-expires")
-	n, err := strconv.Atoi(expires)
-	if err != nil || strings.Trim(expires, "0123456789") != "" || n > int(Life/time.Second) {
-		return formatError(BadExpires, "its X-Amz-Expires is %.20q, want 0 to 900", expires)
+	n, err := strconv.Atoi(q[pExpires])
+	if err != nil || strings.Trim(q[pExpires], "0123456789") != "" || n > int(Life/time.Second) {
+		return formatError(BadExpires, "its X-Amz-Expires is %.20q, want 0 to 900", q[pExpires])
 	}
 	t.Expires = n
-	date := query.Get("x-amz-date")
-	if t.Date, err = time.Parse(dateFormat, date); err != nil || len(date) != len(dateFormat) {
-		return formatError(BadDate, "its X-Amz-Date is %.20q, want one such as 20261122T041300Z", date)
+	if t.Date, err = time.Parse(dateFormat, q[pDate]); err != nil || len(q[pDate]) != len(dateFormat) {
+		return formatError(BadDate, "its X-Amz-Date is %.20q, want one such as 20261122T041300Z", q[pDate])
 	}
-	t.HasSessionToken = query.Get("x-amz-security-token") != ""
-	return t.readCredential(query.Get("x-amz-credential"), date)
-}
-
-func requiredParameters() []string {
-	var names []string
-	for name, required := range parameters {
-		if required {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
+	t.HasSessionToken = q[pSecurityToken] != ""
+	return t.readCredential(q[pCredential], q[pDate])
 }
 
 func (t *Token) readCredential(credential, date string) error {

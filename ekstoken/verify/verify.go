@@ -2,10 +2,8 @@ package verify
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -82,27 +80,6 @@ func New(o Options) (*Verifier, error) {
 		o.Transport = NewTransport()
 	}
 	return &Verifier{o: o}, nil
-}
-
-// NewTransport returns the transport that a Verifier makes for itself: the
-// system's proxies (HTTPS_PROXY) and roots (SSL_CERT_FILE), and connections
-// that are kept, so that a busy server does not shake hands for each token. An
-// endpoint gets at most 64 of them; calls beyond wait their turn, first come
-// first served, which keeps the slowest from waiting much longer than the rest.
-func NewTransport() *http.Transport {
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: 3 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    3 * time.Second,
-		MaxIdleConns:           512,
-		MaxIdleConnsPerHost:    64,
-		MaxConnsPerHost:        64,
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-		DisableCompression:     true,
-		ForceAttemptHTTP2:      true,
-	}
 }
 
 // Check makes every check of a token that needs no network. The error is an

@@ -1,0 +1,169 @@
+package verify
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+)
+
+// conn is a connection to an endpoint, perhaps through a proxy, that carries
+// one request after the other.
+type conn struct {
+	net.Conn
+	tcp  net.Conn // under the TLS
+	in   *bufio.Reader
+	out  *bufio.Writer
+	left int64 // bytes that may still be read, see Read
+	used time.Time
+}
+
+// Read stops where an answer with its header is longer than any true one.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.left <= 0 {
+		return 0, errTooLong
+	}
+	n, err := c.Conn.Read(p)
+	c.left -= int64(n)
+	return n, err
+}
+
+// dial connects to the host of u, through the proxy where there is one.
+func (t *Transport) dial(ctx context.Context, u, proxy *url.URL) (*conn, error) {
+	d := net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
+	address := hostPort(u)
+	if proxy != nil {
+		address = hostPort(proxy)
+	}
+	raw, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	c, err := t.shakeHands(ctx, raw, u, proxy)
+	if err != nil {
+		_ = raw.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (t *Transport) shakeHands(ctx context.Context, raw net.Conn, u, proxy *url.URL) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	if proxy != nil {
+		release := bound(ctx, raw)
+		err := connect(raw, hostPort(u), proxy)
+		if err = errors.Join(err, release()); err != nil {
+			return nil, err
+		}
+	}
+	c := &conn{Conn: raw, tcp: raw}
+	if u.Scheme == "https" {
+		config := t.tls.Clone()
+		config.ServerName = u.Hostname()
+		encrypted := tls.Client(raw, config)
+		if err := encrypted.HandshakeContext(ctx); err != nil {
+			return nil, err
+		}
+		c.Conn = encrypted
+	}
+	c.in, c.out = bufio.NewReaderSize(c, 4<<10), bufio.NewWriterSize(c.Conn, 4<<10)
+	return c, nil
+}
+
+// connect asks an HTTP proxy for a tunnel (RFC 9110, section 9.3.6).
+func connect(c net.Conn, address string, proxy *url.URL) error {
+	ask := "CONNECT " + address + " HTTP/1.1\r\nHost: " + address + "\r\n"
+	if proxy.User != nil {
+		password, _ := proxy.User.Password()
+		ask += "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(proxy.User.Username()+":"+password)) + "\r\n"
+	}
+	if _, err := io.WriteString(c, ask+"\r\n"); err != nil {
+		return fmt.Errorf("the proxy %s: %w", proxy.Host, err)
+	}
+	in := bufio.NewReader(io.LimitReader(c, maxAnswer))
+	resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodConnect})
+	if err != nil {
+		return fmt.Errorf("the proxy %s: %w", proxy.Host, err)
+	}
+	_ = resp.Body.Close()
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		return fmt.Errorf("the proxy %s answers CONNECT with status %d", proxy.Host, resp.StatusCode)
+	case in.Buffered() > 0: // who is asked for a tunnel does not speak first in it
+		return fmt.Errorf("the proxy %s sends more than an answer", proxy.Host)
+	}
+	return nil
+}
+
+// bound makes reads and writes of c end when ctx does. What it returns takes
+// that back; its error is ctx's where it was too late.
+func bound(ctx context.Context, c net.Conn) func() error {
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(longAgo) })
+	return func() error {
+		if !stop() {
+			return ctx.Err()
+		}
+		return nil
+	}
+}
+
+var longAgo = time.Unix(1, 0)
+
+// exchange sends a request and reads its answer whole. silent tells that
+// nothing at all came back, as from a connection that the other side has ended.
+func (c *conn) exchange(req *http.Request) (resp *http.Response, body []byte, silent bool, err error) {
+	c.left = 2 * maxAnswer
+	release := bound(req.Context(), c.tcp)
+	defer func() {
+		if late := release(); late != nil {
+			resp, body, err = nil, nil, late
+		}
+	}()
+	if err = req.Write(c.out); err == nil {
+		err = c.out.Flush()
+	}
+	if err == nil {
+		_, err = c.in.Peek(1)
+	}
+	if err != nil {
+		return nil, nil, true, err
+	}
+	for range 5 { // 1xx are not the answer yet
+		if resp, err = http.ReadResponse(c.in, req); err != nil {
+			return nil, nil, false, err
+		}
+		if resp.StatusCode >= 200 {
+			body, err = readAll(resp.Body)
+			return resp, body, false, err
+		}
+	}
+	return nil, nil, false, errors.New("no answer after five preliminary ones")
+}
+
+// quiet tells whether nothing came in while the connection lay idle: neither
+// its end nor an answer that nobody asked for, which the next request would
+// take for its own.
+func (c *conn) quiet() bool {
+	if c.in.Buffered() > 0 || !silent(c.tcp) {
+		return false
+	}
+	if c.Conn == c.tcp {
+		return true
+	}
+	// What TLS has read and not handed on: with a deadline that is past, Read
+	// returns that or the deadline's error, and leaves the socket alone.
+	if c.tcp.SetReadDeadline(longAgo) != nil {
+		return false
+	}
+	n, err := c.Conn.Read(make([]byte, 1))
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.tcp.SetReadDeadline(time.Time{}) == nil
+}

@@ -1,0 +1,225 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+)
+
+const (
+	dialTimeout      = 3 * time.Second
+	handshakeTimeout = 3 * time.Second
+	// idleTimeout is for how long a connection is kept without a request.
+	idleTimeout = 60 * time.Second
+	// maxConns bounds the connections to one endpoint, maxIdle those that are
+	// kept to all of them.
+	maxConns = 64
+	maxIdle  = 256
+)
+
+// Transport sends requests without a body by HTTP/1.1, with the system's
+// proxies (HTTPS_PROXY) and roots (SSL_CERT_FILE). A whole answer, at most 64
+// KiB of it, is read before RoundTrip returns.
+//
+// It is there because a review waits for STS: http.Transport hands each request
+// to one goroutine and its answer to another, which takes as long again as the
+// question itself where STS is near. Here the caller's goroutine does both.
+// Connections are kept, so that a busy server does not shake hands for each
+// token. An endpoint gets at most 64; calls beyond wait their turn, first come
+// first served, which keeps the slowest from waiting much longer than the rest.
+//
+// A host with several addresses is reached at the first that takes a
+// connection. What has a body, and proxies that are reached by TLS or SOCKS,
+// are left to http.Transport.
+type Transport struct {
+	proxy func(*http.Request) (*url.URL, error)
+	tls   *tls.Config
+	other *http.Transport
+
+	mu     sync.Mutex
+	hosts  map[route]*host
+	kept   int
+	reaper *time.Timer // nil while nothing is kept
+}
+
+// route is where a connection goes.
+type route struct{ scheme, host, proxy string }
+
+// host are the connections of a route.
+type host struct {
+	slots chan struct{} // one in it for each that is in use
+	idle  []*conn       // the one that was used last at the end
+}
+
+// NewTransport returns the transport that a Verifier makes for itself.
+func NewTransport() *Transport {
+	return newTransport(http.ProxyFromEnvironment, &tls.Config{MinVersion: tls.VersionTLS12})
+}
+
+func newTransport(proxy func(*http.Request) (*url.URL, error), config *tls.Config) *Transport {
+	own := config.Clone()
+	own.NextProtos = []string{"http/1.1"}
+	own.ClientSessionCache = tls.NewLRUClientSessionCache(64)
+	return &Transport{
+		proxy: proxy, tls: own, hosts: map[route]*host{},
+		other: &http.Transport{
+			Proxy: proxy, TLSClientConfig: config.Clone(), TLSHandshakeTimeout: handshakeTimeout,
+			MaxIdleConns: maxIdle, MaxIdleConnsPerHost: maxConns, MaxConnsPerHost: maxConns, IdleConnTimeout: idleTimeout,
+			MaxResponseHeaderBytes: maxAnswer, DisableCompression: true, ForceAttemptHTTP2: true,
+		},
+	}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	proxy, err := t.proxy(req)
+	if err != nil {
+		return nil, err
+	}
+	r := route{scheme: req.URL.Scheme, host: hostPort(req.URL)}
+	switch {
+	case req.Body != nil, r.scheme != "http" && r.scheme != "https":
+		return t.other.RoundTrip(req)
+	case proxy != nil && (proxy.Scheme != "http" || r.scheme != "https"):
+		return t.other.RoundTrip(req)
+	case proxy != nil:
+		r.proxy = proxy.String()
+	}
+	h := t.host(r)
+	if err := h.enter(req.Context()); err != nil {
+		return nil, err
+	}
+	defer func() { <-h.slots }()
+	c := t.take(h)
+	for kept := c != nil; ; kept = false {
+		if c == nil {
+			if c, err = t.dial(req.Context(), req.URL, proxy); err != nil {
+				return nil, err
+			}
+		}
+		resp, body, silent, err := c.exchange(req)
+		if err == nil {
+			resp.Body = io.NopCloser(bytes.NewReader(body))
+			if resp.Close || c.in.Buffered() > 0 {
+				_ = c.Close()
+			} else {
+				t.keep(h, c)
+			}
+			return resp, nil
+		}
+		_ = c.Close()
+		// The other side may have ended a kept connection just now.
+		if !kept || !silent || req.Context().Err() != nil {
+			return nil, err
+		}
+		c = nil
+	}
+}
+
+func hostPort(u *url.URL) string {
+	if u.Port() != "" {
+		return u.Host
+	}
+	if u.Scheme == "http" {
+		return u.Host + ":80"
+	}
+	return u.Host + ":443"
+}
+
+func (t *Transport) host(r route) *host {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := t.hosts[r]
+	if h == nil {
+		h = &host{slots: make(chan struct{}, maxConns)}
+		t.hosts[r] = h
+	}
+	return h
+}
+
+// enter waits for a turn; it is left by taking from slots.
+func (h *host) enter(ctx context.Context) error {
+	select {
+	case h.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case h.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// take returns a kept connection on which nothing has happened, or nil.
+func (t *Transport) take(h *host) *conn {
+	for {
+		t.mu.Lock()
+		n := len(h.idle)
+		if n == 0 {
+			t.mu.Unlock()
+			return nil
+		}
+		c := h.idle[n-1]
+		h.idle[n-1], h.idle = nil, h.idle[:n-1]
+		t.kept--
+		t.mu.Unlock()
+		if c.quiet() {
+			return c
+		}
+		_ = c.Close()
+	}
+}
+
+// keep puts a connection aside for the next request.
+func (t *Transport) keep(h *host, c *conn) {
+	c.used = time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.kept >= maxIdle {
+		_ = c.Close()
+		return
+	}
+	h.idle = append(h.idle, c)
+	t.kept++
+	if t.reaper == nil {
+		t.reaper = time.AfterFunc(idleTimeout, t.reap)
+	}
+}
+
+// reap closes the connections that lay idle for long.
+func (t *Transport) reap() { t.closeIdle(time.Now().Add(-idleTimeout)) }
+
+// CloseIdleConnections closes the connections that carry no request.
+func (t *Transport) CloseIdleConnections() {
+	t.closeIdle(time.Now())
+	t.other.CloseIdleConnections()
+}
+
+func (t *Transport) closeIdle(before time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, h := range t.hosts {
+		n := 0
+		for n < len(h.idle) && !h.idle[n].used.After(before) {
+			_ = h.idle[n].Close()
+			n++
+		}
+		h.idle = append([]*conn(nil), h.idle[n:]...)
+		t.kept -= n
+	}
+	if t.reaper != nil && t.kept > 0 {
+		t.reaper.Reset(idleTimeout / 2)
+		return
+	}
+	if t.reaper != nil {
+		t.reaper.Stop()
+		t.reaper = nil
+	}
+}
