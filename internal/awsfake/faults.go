@@ -1,6 +1,7 @@
 package awsfake
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -24,6 +25,9 @@ type Fault struct {
 	Status int
 	// Code and Message make an error of the service with the status 400.
 	Code, Message string
+	// Redirect answers with a redirect to this address, Body with status 200 and
+	// this text: what AWS never says, and what stands in between may.
+	Redirect, Body string
 }
 
 // Fail switches a fault on. Faults are tried in the order they were given.
@@ -89,6 +93,11 @@ func (s *Server) applyFault(w http.ResponseWriter, r *http.Request, action strin
 		s.writeError(w, r, dialectOf(r, service), &awsError{http.StatusBadRequest, code, "Rate exceeded"})
 	case f.Status != 0:
 		s.writeError(w, r, dialectOf(r, service), &awsError{f.Status, "InternalFailure", "We encountered an internal error. Please try again."})
+	case f.Redirect != "":
+		w.Header().Set("Location", f.Redirect)
+		w.WriteHeader(http.StatusFound)
+	case f.Body != "":
+		_, _ = io.WriteString(w, f.Body)
 	case f.Code != "":
 		s.writeError(w, r, dialectOf(r, service), &awsError{http.StatusBadRequest, f.Code, f.Message})
 	default:

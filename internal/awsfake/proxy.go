@@ -27,6 +27,7 @@ type Proxy struct {
 
 	listener net.Listener
 	server   *http.Server
+	serve    func(net.Conn) // nil: inner serves
 	inner    *http.Server
 	conns    *connListener
 	ca       *x509.Certificate
@@ -37,12 +38,16 @@ type Proxy struct {
 }
 
 // StartProxy starts a proxy; closing the Server closes it.
-func (s *Server) StartProxy() (*Proxy, error) {
+func (s *Server) StartProxy() (*Proxy, error) { return s.StartProxyFor(nil) }
+
+// StartProxyFor is StartProxy with another way to serve HTTP on the connections
+// that were asked for, one call for each; nil for net/http's.
+func (s *Server) StartProxyFor(serve func(net.Conn)) (*Proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{URL: "http://" + l.Addr().String(), listener: l, certs: map[string]*tls.Certificate{}}
+	p := &Proxy{URL: "http://" + l.Addr().String(), listener: l, serve: serve, certs: map[string]*tls.Certificate{}}
 	if err := p.authority(); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -79,13 +84,18 @@ func (p *Proxy) connect(w http.ResponseWriter, r *http.Request) {
 		_ = conn.Close()
 		return
 	}
-	p.conns.give(tls.Server(conn, &tls.Config{
+	encrypted := tls.Server(conn, &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return p.certificate(host)
 		},
-	}))
+	})
+	if p.serve != nil {
+		p.serve(encrypted)
+		return
+	}
+	p.conns.give(encrypted)
 }
 
 // authority makes the key and certificate that vouch for all hosts.

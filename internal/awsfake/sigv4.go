@@ -22,14 +22,15 @@ type signature struct {
 	presigned                     bool
 	sessionToken                  string
 	rawTime, rawScope, authSchema string
+	query                         url.Values
 }
 
 const amzDate = "20060102T150405Z"
 
 // readSignature finds the signature in the Authorization header or in the query.
 func readSignature(r *http.Request) (signature, bool) {
-	var sig signature
 	q := r.URL.Query()
+	sig := signature{query: q}
 	if q.Get("X-Amz-Signature") != "" {
 		sig.presigned = true
 		sig.authSchema = q.Get("X-Amz-Algorithm")
@@ -101,24 +102,39 @@ func (s *Server) verify(r *http.Request, body []byte, sig signature) (Key, *awsE
 	if !slices.Contains(sig.signedHeaders, "host") {
 		return key, &awsError{http.StatusForbidden, "SignatureDoesNotMatch", "'Host' must be a 'SignedHeader' in the AWS Authorization."}
 	}
-	want := sign(r, body, sig, key.SecretAccessKey)
+	want := s.sign(r, body, sig, key.SecretAccessKey)
 	if subtle.ConstantTimeCompare([]byte(want), []byte(sig.signature)) != 1 {
 		return key, &awsError{http.StatusForbidden, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method."}
 	}
 	return key, nil
 }
 
-func sign(r *http.Request, body []byte, sig signature, secret string) string {
+func (s *Server) sign(r *http.Request, body []byte, sig signature, secret string) string {
 	canonical := strings.Join([]string{
-		r.Method, canonicalPath(r.URL), canonicalQuery(r.URL), canonicalHeaders(r, sig.signedHeaders),
+		r.Method, canonicalPath(r.URL), canonicalQuery(sig.query), canonicalHeaders(r, sig.signedHeaders),
 		strings.Join(sig.signedHeaders, ";"), hash(body),
 	}, "\n")
 	toSign := strings.Join([]string{"AWS4-HMAC-SHA256", sig.rawTime, sig.rawScope, hash([]byte(canonical))}, "\n")
+	return hex.EncodeToString(mac(s.signingKey(secret, sig.rawScope), toSign))
+}
+
+// signingKey derives the key of a day, a region and a service, and keeps it.
+func (s *Server) signingKey(secret, scope string) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name := secret + " " + scope
+	if key, ok := s.derived[name]; ok {
+		return key
+	}
 	key := []byte("AWS4" + secret)
-	for _, part := range strings.Split(sig.rawScope, "/") {
+	for part := range strings.SplitSeq(scope, "/") {
 		key = mac(key, part)
 	}
-	return hex.EncodeToString(mac(key, toSign))
+	if len(s.derived) > 10000 {
+		clear(s.derived)
+	}
+	s.derived[name] = key
+	return key
 }
 
 func mac(key []byte, s string) []byte {
@@ -146,9 +162,9 @@ func canonicalPath(u *url.URL) string {
 	return strings.Join(segments, "/")
 }
 
-func canonicalQuery(u *url.URL) string {
+func canonicalQuery(query url.Values) string {
 	var pairs []string
-	for name, values := range u.Query() {
+	for name, values := range query {
 		if name == "X-Amz-Signature" {
 			continue
 		}
@@ -180,5 +196,16 @@ func canonicalHeaders(r *http.Request, names []string) string {
 
 // uriEscape leaves the unreserved characters of RFC 3986 and escapes the rest.
 func uriEscape(s string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(url.QueryEscape(s), "+", "%20"), "%7E", "~")
+	const digits = "0123456789ABCDEF"
+	out := make([]byte, 0, len(s)+16)
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '.', c == '~':
+			out = append(out, c)
+		default:
+			out = append(out, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return string(out)
 }
