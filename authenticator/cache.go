@@ -28,19 +28,31 @@ type known struct {
 	answer atomic.Pointer[answer]
 }
 
-// answer is a decision with its encoded forms.
+// answer is a decision as it is given. It does not change.
 type answer struct {
 	table        *iammap.Table
 	decision     decision
-	v1, v1beta1  []byte
+	forms        *forms
 	resolvedTill time.Time // an EC2 name is asked for again after this
 }
 
-func (a *answer) body(apiVersion string) []byte {
+// forms are the encoded forms of a status, each made when it is first wanted.
+type forms struct {
+	status      status
+	v1, v1beta1 atomic.Pointer[[]byte]
+}
+
+func (f *forms) body(apiVersion string) []byte {
+	form := &f.v1
 	if apiVersion == groupV1beta1 {
-		return a.v1beta1
+		form = &f.v1beta1
 	}
-	return a.v1
+	if b := form.Load(); b != nil {
+		return *b
+	}
+	b := encode(apiVersion, f.status)
+	form.Store(&b)
+	return b
 }
 
 // cache keeps the most recently used tokens, in shards so that many cores do

@@ -108,7 +108,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := h.review(r.Context(), sum, req.Spec.Token, start)
 	w.Header()["Content-Type"] = jsonType
 	code := http.StatusOK
-	body := a.body(req.APIVersion)
+	body := a.forms.body(req.APIVersion)
 	if a.decision.retry > 0 {
 		code = http.StatusServiceUnavailable
 		if a.decision.result == resultThrottled {
@@ -118,7 +118,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(code)
-	_, _ = w.Write(body) // who is gone is told nothing
+	_, _ = w.Write(body)                      // who is gone is told nothing
+	_ = http.NewResponseController(w).Flush() // the log can wait, who asked can not
 	took := h.o.Now().Sub(start)
 	h.metrics.done(a.decision.result, took)
 	h.log(r.Context(), sum, a, took)
@@ -332,7 +333,7 @@ func (h *Handler) decide(ctx context.Context, table *iammap.Table, kn *known, su
 	}
 	d.result, d.user = resultAuthenticated, u
 	s := status{Authenticated: true, User: userOf(u, kn.id, d.scrubbed)}
-	a := &answer{table: table, decision: d, v1: encode(groupV1, s), v1beta1: encode(groupV1beta1, s)}
+	a := &answer{table: table, decision: d, forms: &forms{status: s}}
 	if strings.Contains(m.Entry.Username+strings.Join(m.Entry.Groups, ""), "{{EC2") {
 		a.resolvedTill = now.Add(instanceTTL)
 	}
@@ -357,7 +358,7 @@ func (h *Handler) deny(sum key, cached string, err error) *answer {
 // else.
 func refusal(table *iammap.Table, d decision, sum key) *answer {
 	s := status{Error: "not authenticated; the webhook's log says why, review " + reviewID(sum)}
-	return &answer{table: table, decision: d, v1: encode(groupV1, s), v1beta1: encode(groupV1beta1, s)}
+	return &answer{table: table, decision: d, forms: &forms{status: s}}
 }
 
 // reviewID names a review without its token.

@@ -102,8 +102,8 @@ func readReview(w http.ResponseWriter, r *http.Request) (request, error) {
 
 // parseReview decodes a review and refuses what is none.
 func parseReview(body []byte) (request, error) {
-	var req request
-	if err := json.Unmarshal(body, &req); err != nil {
+	req, ok := quick(body)
+	if !ok && json.Unmarshal(body, &req) != nil {
 		return request{}, &badRequest{http.StatusBadRequest, "expected a TokenReview in JSON"}
 	}
 	switch {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -25,16 +26,65 @@ type served struct {
 	end    func() error
 	dir    string
 	certs  *Certificates
+	closed chan struct{} // closed when nobody new is let in
+	log    *messages
+}
+
+// messages are the log's, as they come.
+type messages struct {
+	slog.Handler
+	said chan string
+}
+
+func newMessages() *messages { return &messages{slog.DiscardHandler, make(chan string, 1000)} }
+
+func (m *messages) Enabled(context.Context, slog.Level) bool { return true }
+
+func (m *messages) Handle(_ context.Context, r slog.Record) error {
+	select {
+	case m.said <- r.Message:
+	default: // nobody wants so many
+	}
+	return nil
+}
+
+// wait waits for a message.
+func (m *messages) wait(t *testing.T, want string) {
+	t.Helper()
+	timeout := time.After(10 * time.Second)
+	for {
+		select {
+		case got := <-m.said:
+			if got == want {
+				return
+			}
+		case <-timeout:
+			t.Fatalf("the log does not say %q", want)
+		}
+	}
+}
+
+// listener tells when it is closed.
+type listener struct {
+	net.Listener
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (l *listener) Close() error {
+	err := l.Listener.Close()
+	l.once.Do(func() { close(l.closed) })
+	return err
 }
 
 func serve(t *testing.T, h http.Handler, change func(*Server)) *served {
 	t.Helper()
-	s := &served{dir: t.TempDir(), roots: x509.NewCertPool()}
+	s := &served{dir: t.TempDir(), roots: x509.NewCertPool(), closed: make(chan struct{}), log: newMessages()}
 	cert, key := filepath.Join(s.dir, "cert.pem"), filepath.Join(s.dir, "key.pem")
 	if made, err := MakeCertificate(cert, key, []string{"127.0.0.1"}, time.Now()); !made || err != nil {
 		t.Fatal(made, err)
 	}
-	log := slog.New(slog.DiscardHandler)
+	log := slog.New(s.log)
 	var err error
 	if s.certs, err = LoadCertificates(cert, key, log); err != nil {
 		t.Fatal(err)
@@ -54,7 +104,7 @@ func serve(t *testing.T, h http.Handler, change func(*Server)) *served {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(ctx, l) }()
+	go func() { ended <- srv.Serve(ctx, &listener{Listener: l, closed: s.closed}) }()
 	s.url = "https://" + l.Addr().String()
 	s.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.roots}}, Timeout: 10 * time.Second}
 	s.end = func() error { cancel(); return <-ended }
@@ -113,14 +163,7 @@ func TestEndAnswers(t *testing.T) {
 	<-began
 	ended := make(chan error, 1)
 	go func() { ended <- s.end() }()
-	for { // until nobody new is let in
-		c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "https://"))
-		if err != nil {
-			break
-		}
-		_ = c.Close()
-		time.Sleep(time.Millisecond)
-	}
+	<-s.closed
 	close(release)
 	if err := <-got; err != nil {
 		t.Errorf("the review under way: %v", err)
@@ -167,19 +210,16 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	if err := WriteFile(filepath.Join(s.dir, "cert.pem"), cert, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(30 * time.Millisecond)
+	s.log.wait(t, "certificate kept out")
 	if serial() != before {
 		t.Error("a certificate without its key is served")
 	}
 	if err := WriteFile(filepath.Join(s.dir, "key.pem"), key, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(5 * time.Second)
-	for serial() == before {
-		if time.Now().After(deadline) {
-			t.Fatal("the renewed certificate is not served")
-		}
-		time.Sleep(5 * time.Millisecond)
+	s.log.wait(t, "certificate renewed")
+	if serial() == before {
+		t.Error("the renewed certificate is not served")
 	}
 }
 
