@@ -32,7 +32,6 @@ type source struct {
 	of     string // module whose version is the program's
 	flags  string // -ldflags
 	own    bool   // the package's files are part of this repository
-	peer   bool   // for benchmarks to compare with; no part of a lab
 }
 
 const kubernetes1 = "-s -w -X k8s.io/component-base/version.gitVersion=%[1]s -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=%[2]s"
@@ -44,9 +43,9 @@ var sources = map[string]source{
 	"kubectl":                 {module: "kubernetes", pkg: "k8s.io/kubernetes/cmd/kubectl", of: "k8s.io/kubernetes", flags: kubernetes1},
 	"kubelet":                 {module: "kubernetes", pkg: "k8s.io/kubernetes/cmd/kubelet", of: "k8s.io/kubernetes", flags: kubernetes1},
 	"oracle":                  {module: "kubernetes", pkg: "./oracle", of: "k8s.io/kubernetes", flags: kubernetes1, own: true},
-	"aws-iam-authenticator":   {module: "authenticator", pkg: "sigs.k8s.io/aws-iam-authenticator/cmd/aws-iam-authenticator", of: "sigs.k8s.io/aws-iam-authenticator", flags: "-s -w", peer: true},
+	"aws-iam-authenticator":   {module: "authenticator", pkg: "sigs.k8s.io/aws-iam-authenticator/cmd/aws-iam-authenticator", of: "sigs.k8s.io/aws-iam-authenticator", flags: "-s -w"},
 	"loki":                    {module: "loki", pkg: "github.com/grafana/loki/v3/cmd/loki", of: "github.com/grafana/loki/v3", flags: "-s -w"},
-	"ecr-credential-provider": {module: "peers/ecr-credential-provider", pkg: "k8s.io/cloud-provider-aws/cmd/ecr-credential-provider", of: "k8s.io/cloud-provider-aws", flags: "-s -w", peer: true},
+	"ecr-credential-provider": {module: "peers/ecr-credential-provider", pkg: "k8s.io/cloud-provider-aws/cmd/ecr-credential-provider", of: "k8s.io/cloud-provider-aws", flags: "-s -w"},
 }
 
 // Programs returns the names that [Program] knows, sorted.
@@ -58,10 +57,6 @@ func Programs() []string {
 	slices.Sort(names)
 	return names
 }
-
-// IsPeer tells whether a program is there to be compared with, and no part of a
-// lab.
-func IsPeer(name string) bool { return sources[name].peer }
 
 // Program returns the path of a program, built from its pinned module. Each is
 // built once and kept in the user's cache folder, kubecred/lab/VERSION-HASH/NAME,

@@ -16,7 +16,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 	"time"
 
@@ -28,8 +27,8 @@ const usage = `usage: lab up [-port N] [-webhook FILE] | status | down [ID] | bu
   up       start a control plane and keep it until Ctrl-C
   status   list the labs of this machine, and what killed ones left behind
   down     stop every lab, or the one with this ID
-  build    build every program that a lab may run, which up does when it has to,
-           or those named, and print their paths
+  build    build every program that a lab may run, and those that the tests
+           compare with, or build those named and print their paths
 `
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -67,8 +66,7 @@ func run(args []string) int {
 func build(ctx context.Context, names []string) error {
 	show := len(names) > 0
 	if !show {
-		// The peers are of use to benchmarks only.
-		names = slices.DeleteFunc(lab.Programs(), lab.IsPeer)
+		names = lab.Programs()
 	}
 	for _, name := range names {
 		path, err := lab.Program(ctx, name, os.Stderr)
