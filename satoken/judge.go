@@ -31,6 +31,9 @@ const (
 
 // Token is what a log says of one token.
 type Token struct {
+	// Cluster is for those who judge the logs of several clusters; Judge leaves
+	// it "".
+	Cluster        string
 	ServiceAccount string
 	Workload       Workload
 	Pod, PodUID    string
@@ -72,6 +75,7 @@ const (
 
 // Rejected is a client that was answered 401 without a user.
 type Rejected struct {
+	Cluster string // as in Token
 	Client
 	Requests            int64
 	FirstSeen, LastSeen time.Time

@@ -20,8 +20,9 @@ type Loki struct {
 	URL string
 }
 
-// Loki starts a Loki.
-func (l *Lab) Loki(ctx context.Context) (*Loki, error) {
+// Loki starts a Loki. limits are further settings of its limits_config, such as
+// "max_entries_limit_per_query: 100".
+func (l *Lab) Loki(ctx context.Context, limits ...string) (*Loki, error) {
 	program, err := l.Program(ctx, "loki")
 	if err != nil {
 		return nil, err
@@ -42,7 +43,7 @@ func (l *Lab) Loki(ctx context.Context) (*Loki, error) {
 		}
 		k.URL = "http://127.0.0.1:" + strconv.Itoa(httpPort)
 		file := dir + "/loki.yaml"
-		if err := os.WriteFile(file, []byte(fmt.Sprintf(lokiConfig, httpPort, grpcPort, dir)), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(fmt.Sprintf(lokiConfig, httpPort, grpcPort, dir, strings.Join(append([]string{""}, limits...), ", "))), 0o600); err != nil {
 			return fmt.Errorf("lab: %w", err)
 		}
 		p, err := l.run(dir[len(l.Dir)+1:], program, "-config.file", file)
@@ -63,7 +64,7 @@ common:
   storage: {filesystem: {chunks_directory: %[3]q, rules_directory: %[3]q}}
 schema_config:
   configs: [{from: "2024-01-01", store: tsdb, object_store: filesystem, schema: v13, index: {prefix: index_, period: 24h}}]
-limits_config: {reject_old_samples: false, ingestion_rate_mb: 64, ingestion_burst_size_mb: 64, max_line_size: 1MB, allow_structured_metadata: false, volume_enabled: false}
+limits_config: {reject_old_samples: false, ingestion_rate_mb: 64, ingestion_burst_size_mb: 64, max_line_size: 1MB, allow_structured_metadata: false, volume_enabled: false%[4]s}
 ingester: {lifecycler: {min_ready_duration: 0s, final_sleep: 0s}}
 analytics: {reporting_enabled: false}
 `

@@ -161,10 +161,21 @@ func (a *app) listForDoctor(ctx context.Context, o *doctorOptions) (part, error)
 		list.profile = o.tokens.profile
 	}
 	l, err := a.listTokens(ctx, list)
-	if err != nil {
+	if err == nil {
+		return part{findings: l.findings(), sources: l.sources()}, nil
+	}
+	if len(o.auditLogs) == 0 {
 		return part{}, err
 	}
-	return part{findings: l.findings(), sources: l.sources()}, nil
+	// The log says what it says also without the cluster.
+	p, logErr := a.scanForDoctor(ctx, o.auditLogs, o.tokens)
+	if logErr != nil {
+		return part{}, err
+	}
+	f := finding.New("KC340", "live cluster", "not readable: "+oneLine(err.Error()))
+	f.Severity = finding.Error
+	p.findings = append(p.findings, f)
+	return p, nil
 }
 
 // gather runs the checks side by side and joins what they found, in the order

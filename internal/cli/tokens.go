@@ -2,18 +2,15 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
-	"strings"
+	"slices"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/kubecred/kubecred/auditlog"
-	"github.com/kubecred/kubecred/auditlog/cloudwatch"
-	"github.com/kubecred/kubecred/auditlog/loki"
 	"github.com/kubecred/kubecred/finding"
 	"github.com/kubecred/kubecred/internal/report"
 	"github.com/kubecred/kubecred/satoken"
@@ -154,44 +151,29 @@ func (a *app) scanTokens(ctx context.Context, names []string, o tokenOptions) (t
 		}
 		tally.From = judge.Now.Add(-d)
 	}
-	var sources []auditlog.Source
-	stdin, engines := false, 0
-	for _, name := range names {
-		switch {
-		case name == "":
-			return tokenScan{}, errors.New(`a source is "": give a file, a directory or -`)
-		case name == "-" && stdin:
-			return tokenScan{}, errors.New("stdin can be read only once: give - once")
-		case name == "-":
-			stdin = true
-			sources = append(sources, auditlog.Reader("stdin", a.Stdin))
-		case strings.HasPrefix(name, cloudwatch.Scheme):
-			engine, err := a.cloudWatch(ctx, name, o, judge.Now)
-			if err != nil {
-				return tokenScan{}, err
-			}
-			engines++
-			sources = append(sources, engine)
-		case loki.IsLocation(name):
-			engine, err := a.lokiSource(name, o, judge.Now)
-			if err != nil {
-				return tokenScan{}, err
-			}
-			engines++
-			sources = append(sources, engine)
-		default:
-			sources = append(sources, auditlog.Path(name))
-		}
-	}
-	t := satoken.NewTally(tally)
-	stats, err := auditlog.Scan(ctx, sources, auditlog.Options{Done: o.done, MarksOnly: o.marks, Strict: o.strict}, t.Add)
+	logs, err := a.logs(ctx, names, o, judge.Now)
 	if err != nil {
 		return tokenScan{}, err
 	}
-	if err := nothingRead(names, stats); err != nil && !answered(stats, engines) {
+	out := tokenScan{marks: o.marks}
+	for i, l := range logs {
+		t := satoken.NewTally(tally)
+		stats, err := auditlog.Scan(ctx, l.sources, auditlog.Options{Done: o.done, MarksOnly: o.marks, Strict: o.strict}, t.Add)
+		if err != nil {
+			return tokenScan{}, err
+		}
+		out.stats = append(out.stats, stats...)
+		if j := t.Judge(judge); i == 0 {
+			out.judged = ofCluster(j, l.cluster)
+		} else {
+			out.judged = together(out.judged, ofCluster(j, l.cluster))
+		}
+	}
+	engines := slices.ContainsFunc(names, isEngine)
+	if err := nothingRead(names, out.stats); err != nil && !(engines && answered(out.stats)) {
 		return tokenScan{}, err
 	}
-	return tokenScan{judged: t.Judge(judge), stats: stats, marks: o.marks}, nil
+	return out, nil
 }
 
 // nothingRead returns an error where no source held a single audit event.

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/kubecred/kubecred/internal/report"
+	"github.com/kubecred/kubecred/satoken"
 )
 
 // writeTokenTable writes the tokens as CSV, a token a row.
@@ -33,6 +35,13 @@ func writeTokenTable(w io.Writer, s tokenScan) error {
 			date(t.IssuedAt), date(t.DiesAt), strconv.FormatInt(t.Requests, 10), strings.Join(clients, "; "),
 			date(t.FirstSeen), date(t.LastSeen), offender, fixedIn,
 		})
+	}
+	// A column for the cluster, where there are several.
+	if slices.ContainsFunc(s.judged.Tokens, func(t satoken.Token) bool { return t.Cluster != "" }) {
+		rows[0] = append(rows[0], "cluster")
+		for i, t := range s.judged.Tokens {
+			rows[i+1] = append(rows[i+1], t.Cluster)
+		}
 	}
 	return report.WriteTable(w, rows)
 }

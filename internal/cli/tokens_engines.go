@@ -22,12 +22,8 @@ func isEngine(name string) bool {
 	return strings.HasPrefix(name, cloudwatch.Scheme) || loki.IsLocation(name)
 }
 
-// cloudWatch makes the source cloudwatch://REGION/CLUSTER.
-func (a *app) cloudWatch(ctx context.Context, name string, o tokenOptions, now time.Time) (auditlog.Source, error) {
-	at, err := cloudwatch.Parse(name)
-	if err != nil {
-		return nil, err
-	}
+// cloudWatch makes the source of one log group of cloudwatch://REGION/CLUSTER.
+func (a *app) cloudWatch(ctx context.Context, at cloudwatch.Location, o tokenOptions, now time.Time) (auditlog.Source, error) {
 	from, to, err := o.window(now)
 	if err != nil {
 		return nil, err
@@ -67,6 +63,6 @@ func (o tokenOptions) window(now time.Time) (from, to time.Time, err error) {
 
 // answered tells whether an engine answered, if only with nothing: then there is
 // nothing to find, unlike in a file without an event.
-func answered(stats []auditlog.Stats, engines int) bool {
-	return engines > 0 && slices.ContainsFunc(stats, func(s auditlog.Stats) bool { return s.Err == nil && s.Bytes == 0 })
+func answered(stats []auditlog.Stats) bool {
+	return slices.ContainsFunc(stats, func(s auditlog.Stats) bool { return s.Err == nil && s.Bytes == 0 })
 }

@@ -83,6 +83,57 @@ func TestCloudWatchSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
+// TestTwoClustersAreTwo: what healed in one cluster is still dying in the other,
+// where an account of the same name has nothing to do with it.
+func TestTwoClustersAreTwo(t *testing.T) {
+	f := insights(t)
+	all := f.Groups["/aws/eks/prod/cluster"]
+	var old, young []insightsfake.Line
+	for _, l := range all {
+		if strings.Contains(l.Text, "migrated-7c9d5b6f4-old11") {
+			old = append(old, l)
+		}
+		if strings.Contains(l.Text, "migrated-7c9d5b6f4-new22") {
+			young = append(young, l)
+		}
+	}
+	f.Groups["/aws/eks/stage/cluster"] = old
+	f.Groups["/aws/eks/fresh/cluster"] = young
+	status, stdout, stderr := runWith(t, "tokens", "scan", "-o", "json", "--now", "2026-11-22T04:13:00Z", "cloudwatch://eu-west-1/prod,stage,fresh,prod")
+	var r struct {
+		Tokens []struct{ Cluster, ServiceAccount, Pod, Verdict string }
+	}
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil || status != 1 {
+		t.Fatalf("status %d, %v, %q", status, err, stderr)
+	}
+	got := map[string]string{}
+	for _, tok := range r.Tokens {
+		if tok.Pod == "migrated-7c9d5b6f4-old11" {
+			got[tok.Cluster] = tok.Verdict
+		}
+	}
+	if diff := cmp.Diff(map[string]string{"eu-west-1/prod": "healed", "eu-west-1/stage": "stale"}, got); diff != "" {
+		t.Errorf("verdicts (-want +got):\n%s", diff)
+	}
+	_, stdout, _ = runWith(t, "tokens", "scan", "--now", "2026-11-22T04:13:00Z", "cloudwatch://eu-west-1/prod,stage")
+	for _, want := range []string{"\neu-west-1/stage: apps/migrated   Deployment migrated, by its pods' names\n", "eu-west-1/prod: logging/fluentd\n"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in:\n%s", want, stdout)
+		}
+	}
+	for _, want := range []string{"cloudwatch://eu-west-1/prod: 2026-11-22 03:13 ", "cloudwatch://eu-west-1/stage: 2026-11-22 03:13 ", "queries scanned "} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("no %q in %q", want, stderr)
+		}
+	}
+	for _, command := range [][]string{{"restart"}, {"list", "--audit-log"}} {
+		status, _, stderr = runWith(t, append(append([]string{"tokens"}, command...), "cloudwatch://eu-west-1/prod,stage")...)
+		if status != 2 || stderr != "kubecred: cloudwatch://eu-west-1/prod and cloudwatch://eu-west-1/stage are two clusters, and this command is about one: name one\n" {
+			t.Errorf("%v: status %d, %q", command, status, stderr)
+		}
+	}
+}
+
 func TestCloudWatchFailures(t *testing.T) {
 	f := insights(t)
 	f.Groups["/aws/eks/calm/cluster"] = nil

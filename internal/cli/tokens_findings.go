@@ -15,6 +15,7 @@ import (
 
 // workloadTokens are the tokens of one workload and account.
 type workloadTokens struct {
+	cluster            string // "" where there is only one
 	namespace, account string
 	workload           satoken.Workload
 	tokens             []satoken.Token
@@ -32,28 +33,32 @@ func (g workloadTokens) of(v ...satoken.Verdict) []satoken.Token {
 
 // title names the workload, and the account where it has another name.
 func (g workloadTokens) title() string {
-	if g.workload.Name == g.account {
-		return g.namespace + "/" + g.account
+	where := g.namespace
+	if g.cluster != "" {
+		where = g.cluster + ": " + where
 	}
-	return fmt.Sprintf("%s/%s (account %s)", g.namespace, g.workload.Name, g.account)
+	if g.workload.Name == g.account {
+		return where + "/" + g.account
+	}
+	return fmt.Sprintf("%s/%s (account %s)", where, g.workload.Name, g.account)
 }
 
 // groups gathers the tokens by workload.
 func (s tokenScan) groups() []workloadTokens {
 	type key struct {
-		account  string
-		workload satoken.Workload
+		cluster, account string
+		workload         satoken.Workload
 	}
 	at := map[key]int{}
 	var out []workloadTokens
 	for _, t := range s.judged.Tokens {
-		k := key{t.ServiceAccount, t.Workload}
+		k := key{t.Cluster, t.ServiceAccount, t.Workload}
 		i, ok := at[k]
 		if !ok {
 			i = len(out)
 			at[k] = i
 			ns, name, _ := strings.Cut(t.ServiceAccount, "/")
-			out = append(out, workloadTokens{namespace: ns, account: name, workload: t.Workload})
+			out = append(out, workloadTokens{cluster: t.Cluster, namespace: ns, account: name, workload: t.Workload})
 		}
 		out[i].tokens = append(out[i].tokens, t)
 	}

@@ -22,6 +22,7 @@ type tokenReport struct {
 }
 
 type tokenJSON struct {
+	Cluster        string           `json:"cluster,omitempty"`
 	ServiceAccount string           `json:"serviceAccount"`
 	Workload       string           `json:"workload"`
 	Pod            string           `json:"pod"`
@@ -53,6 +54,7 @@ type offenderJSON struct {
 }
 
 type rejectedJSON struct {
+	Cluster   string    `json:"cluster,omitempty"`
 	UserAgent string    `json:"userAgent"`
 	SourceIP  string    `json:"sourceIP"`
 	Requests  int64     `json:"requests"`
@@ -87,7 +89,7 @@ func writeTokenReport(w io.Writer, s tokenScan) error {
 	}
 	for _, t := range s.judged.Tokens {
 		j := tokenJSON{
-			ServiceAccount: t.ServiceAccount, Workload: workloadRef(t.Workload), Pod: t.Pod, PodUID: t.PodUID, Node: t.Node,
+			Cluster: t.Cluster, ServiceAccount: t.ServiceAccount, Workload: workloadRef(t.Workload), Pod: t.Pod, PodUID: t.PodUID, Node: t.Node,
 			CredentialID: t.CredentialID, IssuedAt: optional(t.IssuedAt), DiesAt: optional(t.DiesAt), DiesBy: string(t.DiesBy),
 			Verdict: string(t.Verdict), Partial: t.Partial, Requests: t.Requests, Estimated: t.Estimated, Clients: t.Clients,
 			FirstSeen: t.FirstSeen, LastSeen: t.LastSeen, RefusedAt: optional(t.RefusedAt),
@@ -102,7 +104,7 @@ func writeTokenReport(w io.Writer, s tokenScan) error {
 		r.Tokens = append(r.Tokens, j)
 	}
 	for _, x := range s.judged.Rejected {
-		r.Rejected = append(r.Rejected, rejectedJSON{x.UserAgent, x.SourceIP, x.Requests, x.FirstSeen, x.LastSeen, x.Likely})
+		r.Rejected = append(r.Rejected, rejectedJSON{x.Cluster, x.UserAgent, x.SourceIP, x.Requests, x.FirstSeen, x.LastSeen, x.Likely})
 	}
 	for _, st := range s.stats {
 		r.Sources = append(r.Sources, tokenSource{st.Name, st.Bytes, st.Events, st.Other, st.Truncated, st.Corrupt, st.Long, optional(st.First), optional(st.Last)})

@@ -86,7 +86,7 @@ workload takes the place of the guess.`,
 	o.register(cmd.Flags())
 	cmd.Flags().StringVar(&o.profile, "profile", "", "how long the cluster extends tokens: eks (90 days), upstream and gke (1 year), aks (not at all), or a `life` such as 24h or 90d; default what the API server's version tells, then upstream")
 	cmd.Flags().StringVar(&o.now, "now", "", "judge as of this `time` (RFC 3339)")
-	cmd.Flags().StringSliceVar(&o.logs, "audit-log", nil, "join with what this `source` shows, as tokens scan reads it; may be given again")
+	cmd.Flags().StringArrayVar(&o.logs, "audit-log", nil, "join with what this `source` shows, as tokens scan reads it; may be given again")
 	cmd.Flags().StringVar(&o.since, "since", "", "leave out what the log says of before this `duration`, such as 24h or 7d")
 	cmd.Flags().BoolVar(&printRBAC, "print-rbac", false, "print the rights that this command uses, as a ClusterRole, and do nothing else")
 	return cmd
@@ -116,6 +116,9 @@ func (a *app) listTokens(ctx context.Context, o listOptions) (tokenList, error) 
 	}
 	if o.since != "" && len(o.logs) == 0 {
 		return tokenList{}, errors.New("--since is for --audit-log: give both or none")
+	}
+	if err := oneCluster(o.logs); err != nil {
+		return tokenList{}, err
 	}
 	client, err := a.connect(o.clusterOptions)
 	if err != nil {

@@ -68,7 +68,7 @@ in the namespace of -n.`,
 	o.registerFailOn(cmd)
 	o.tokenOptions.register(flags)
 	o.clusterOptions.register(flags)
-	flags.StringSliceVar(&o.logs, "audit-log", nil, "a `source` like SOURCE, for --verify of workloads that are named; may be given again")
+	flags.StringArrayVar(&o.logs, "audit-log", nil, "a `source` like SOURCE, for --verify of workloads that are named; may be given again")
 	flags.StringVar(&o.within, "within", "", "only what dies within this `duration`, such as 24h or 30d, or is dead")
 	flags.StringVar(&o.resume, "resume", "", "leave alone what was restarted at this `time` (RFC 3339) or after")
 	flags.BoolVar(&o.apply, "apply", false, "carry the plan out")
@@ -88,6 +88,9 @@ func (a *app) restart(ctx context.Context, args []string, o restartOptions) erro
 	}
 	named, sources, err := o.split(args)
 	if err != nil {
+		return err
+	}
+	if err := oneCluster(append(slices.Clone(sources), o.logs...)); err != nil {
 		return err
 	}
 	client, err := a.connect(o.clusterOptions)

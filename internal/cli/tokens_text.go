@@ -168,6 +168,14 @@ func (s tokenScan) row(t satoken.Token) [][]string {
 	return rows
 }
 
+// inCluster puts the cluster's name before a thing's, where there are several.
+func inCluster(cluster, name string) string {
+	if cluster == "" {
+		return name
+	}
+	return cluster + ": " + name
+}
+
 func (s tokenScan) writeRejected(b *bytes.Buffer) {
 	if len(s.judged.Rejected) == 0 {
 		return
@@ -179,7 +187,7 @@ func (s tokenScan) writeRejected(b *bytes.Buffer) {
 			rows = append(rows, []string{fmt.Sprintf("and %d more clients", len(s.judged.Rejected)-i), "", "", ""})
 			break
 		}
-		rows = append(rows, []string{clientText(r.Client), thousands(r.Requests), finding.Moment(r.LastSeen), cmp.Or(r.Likely, "unknown")})
+		rows = append(rows, []string{clientText(r.Client), thousands(r.Requests), finding.Moment(r.LastSeen), inCluster(r.Cluster, cmp.Or(r.Likely, "unknown"))})
 	}
 	writeColumns(b, "  ", rows)
 }
