@@ -6,11 +6,12 @@ import (
 	"io"
 
 	"github.com/kubecred/kubecred/credapi"
+	"github.com/kubecred/kubecred/internal/awscommand"
 	"github.com/kubecred/kubecred/internal/awsissuer"
 )
 
 // password answers the kubelet with a registry's user name and password.
-func password(ctx context.Context, o options, w world) error {
+func password(ctx context.Context, o awscommand.Options, w world) error {
 	data, err := io.ReadAll(io.LimitReader(w.input, credapi.MaxDocument+1))
 	if err != nil {
 		return fmt.Errorf("reading the request on stdin: %w", err)
@@ -20,10 +21,10 @@ func password(ctx context.Context, o options, w world) error {
 		return fmt.Errorf("the request on stdin: %w", err)
 	}
 	r := awsissuer.PasswordRequest{
-		Source: o.source(), Image: request.Image, Token: request.ServiceAccountToken,
-		Annotations: request.ServiceAccountAnnotations, Identity: awsissuer.Identity(o.identity),
+		Source: source(o), Image: request.Image, Token: request.ServiceAccountToken,
+		Annotations: request.ServiceAccountAnnotations, Identity: awsissuer.Identity(o.Identity),
 	}
-	for _, host := range o.hosts {
+	for _, host := range o.Hosts {
 		alias, err := awsissuer.ParseAlias(host)
 		if err != nil {
 			return err

@@ -11,15 +11,19 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/spf13/pflag"
-
 	"github.com/kubecred/kubecred/credapi"
+	"github.com/kubecred/kubecred/internal/awscommand"
 	"github.com/kubecred/kubecred/internal/awsissuer"
+	_ "github.com/kubecred/kubecred/internal/awsquick" // answers plain questions before the SDK is initialized
 )
+
+// version is set by the release build with -ldflags -X.
+var version = ""
 
 // Exit statuses.
 const (
@@ -51,18 +55,16 @@ func system() world {
 }
 
 func run(ctx context.Context, args []string, w world) int {
-	o, err := parse(args)
-	if errors.Is(err, pflag.ErrHelp) {
-		_, _ = io.WriteString(w.stdout, usage)
-		return exitOK
-	}
+	o, err := awscommand.Parse(args)
 	if err == nil {
-		switch o.command {
-		case "version":
+		switch o.Command {
+		case awscommand.Help:
+			_, err = io.WriteString(w.stdout, awscommand.Usage)
+		case awscommand.Version:
 			_, err = fmt.Fprintf(w.stdout, "kubecred-aws %s\n", buildVersion())
-		case "token":
+		case awscommand.Token:
 			err = token(ctx, o, w)
-		case "get-credentials":
+		case awscommand.Password:
 			err = password(ctx, o, w)
 		}
 	}
@@ -87,7 +89,7 @@ const (
 )
 
 // token prints an ExecCredential with an EKS token, or the token alone.
-func token(ctx context.Context, o options, w world) error {
+func token(ctx context.Context, o awscommand.Options, w world) error {
 	ask := credapi.ExecRequest{APIVersion: credapi.ExecV1Beta1, Interactive: isTerminal(w.stdin)}
 	if info := w.getenv(credapi.ExecInfoEnv); info != "" {
 		var err error
@@ -102,21 +104,31 @@ func token(ctx context.Context, o options, w world) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	t, err := awsissuer.EKSToken(ctx, w.aws(ask.Interactive), awsissuer.TokenRequest{
-		Source: o.source(), ClusterName: o.clusterName, ClusterID: o.clusterID,
+		Source: source(o), ClusterName: o.ClusterName, ClusterID: o.ClusterID,
 	})
 	if err != nil {
 		return err
 	}
+	if o.Cache {
+		fmt.Fprintln(w.stderr, "kubecred-aws: --cache keeps nothing here: put 'kubecred-exec client --' before the command, which keeps the token itself")
+	}
 	if t.Warning != "" {
 		fmt.Fprintf(w.stderr, "kubecred-aws: %s\n", t.Warning)
 	}
-	if o.tokenOnly {
+	if o.TokenOnly {
 		_, err = fmt.Fprintln(w.stdout, t.Token)
 		return err
 	}
 	c := credapi.ExecCredential{Token: t.Token, Expiration: t.Expires}
 	_, err = fmt.Fprintf(w.stdout, "%s\n", c.Encode(ask.APIVersion))
 	return err
+}
+
+func source(o awscommand.Options) awsissuer.Source {
+	return awsissuer.Source{
+		Profile: o.Profile, Region: o.Region, Roles: o.Roles, SessionName: o.SessionName, ExternalID: o.ExternalID,
+		ForwardSession: o.ForwardSession,
+	}
 }
 
 // aws is the world for package awsissuer.
@@ -168,4 +180,15 @@ func isTerminal(f *os.File) bool {
 	}
 	null, err := os.Stat(os.DevNull)
 	return err != nil || !os.SameFile(info, null)
+}
+
+// buildVersion is the release's version, or what the Go toolchain stamped.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
 }

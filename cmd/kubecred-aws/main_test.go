@@ -35,6 +35,11 @@ func TestDropIn(t *testing.T) {
 		"--region eu-west-1 eks get-token --cluster-name demo --output json",
 		"eks get-token --cluster-name demo --region eu-west-1 --no-cli-pager",
 		"token --cluster-name other --cluster-id demo",
+		"token -idemo",
+		"token -i=demo",
+		"--cluster-id demo token",
+		"token --cluster-id demo --region eu-west-1 --log-format json -v debug --feature-gates X=true --token-only=false",
+		"--debug --color off eks get-token --cluster-name demo --no-paginate --cli-read-timeout 5 --cli-connect-timeout=5",
 	} {
 		w, out, errs := testWorld(map[string]string{credapi.ExecInfoEnv: info})
 		if code := run(t.Context(), strings.Fields(line), w); code != 0 {
@@ -59,6 +64,15 @@ func TestDropIn(t *testing.T) {
 	if run(t.Context(), []string{"token", "-i", "demo", "--token-only"}, w); strings.TrimSpace(out.String()) != c.Token {
 		t.Errorf("%s", out)
 	}
+	w, out, _ = testWorld(nil) // as scripts have the AWS CLI print it
+	if run(t.Context(), strings.Fields("eks get-token --cluster-name demo --query status.token --output text"), w); strings.TrimSpace(out.String()) != c.Token {
+		t.Errorf("%s", out)
+	}
+	w, out, errs := testWorld(nil)
+	run(t.Context(), strings.Fields("token -i demo --cache --token-only"), w)
+	if said := "kubecred-aws: --cache keeps nothing here: put 'kubecred-exec client --' before the command, which keeps the token itself\n"; strings.TrimSpace(out.String()) != c.Token || errs.String() != said {
+		t.Errorf("%s%s", out, errs)
+	}
 	w, out, _ = testWorld(nil) // a client that says nothing
 	if run(t.Context(), []string{"token", "-i", "demo"}, w); !strings.Contains(out.String(), `"apiVersion":"client.authentication.k8s.io/v1beta1"`) {
 		t.Errorf("%s", out)
@@ -67,11 +81,18 @@ func TestDropIn(t *testing.T) {
 
 func TestCommandLine(t *testing.T) {
 	for line, want := range map[string]string{
-		"":                                       "want token or get-credentials (kubecred-aws --help says more)",
-		"tokens":                                 `"tokens" is none of token, get-credentials, version, help`,
-		"token":                                  "no cluster: give --cluster-name NAME",
-		"token --cluster demo":                   "unknown flag: --cluster (kubecred-aws --help says more)",
-		"token -i demo --output text":            `--output "text": clients read json only`,
+		"":                                      "want token or get-credentials (kubecred-aws --help says more)",
+		"tokens":                                `"tokens" is none of token, get-credentials, version, help`,
+		"token":                                 "no cluster: give --cluster-name NAME",
+		"token --cluster demo":                  "unknown flag: --cluster (kubecred-aws --help says more)",
+		"token -i demo --output text":           `--output "text": clients read json only`,
+		"token -i demo --query status":          "--query is not for kubecred-aws; --token-only prints the token alone",
+		"token -i demo --region":                "flag needs an argument: --region (kubecred-aws --help says more)",
+		"token -i demo -x":                      `unknown shorthand flag: "-x" (kubecred-aws --help says more)`,
+		"token -i demo --endpoint-url http://x": "--endpoint-url: set AWS_ENDPOINT_URL_STS, or endpoint_url in the profile",
+		"token -i demo --no-verify-ssl":         "--no-verify-ssl: certificates are always checked; AWS_CA_BUNDLE names further ones",
+		"token -i demo --token-only=maybe":      `--token-only="maybe": want true or false`,
+		"token -i demo --role arn:aws:iam::123456789012:role/x --forward-session-name -s y": "give --forward-session-name or --session-name, not both",
 		"token -i demo -s me":                    "--session-name and --external-id belong to --role-arn, which is not given",
 		"token -i demo --role admin":             `--role-arn "admin" is no role's ARN, want arn:aws:iam::ACCOUNT:role/NAME`,
 		"token -i demo --region moon":            `"moon" is no AWS region`,

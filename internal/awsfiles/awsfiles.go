@@ -3,8 +3,9 @@
 package awsfiles
 
 import (
-	"path/filepath"
+	"os"
 	"runtime"
+	"strings"
 )
 
 // Home is the person's home directory, "" where the environment names none.
@@ -20,7 +21,8 @@ func InHome(home string, parts ...string) string {
 	if home == "" {
 		return ""
 	}
-	return home + string(filepath.Separator) + filepath.Join(parts...)
+	const separator = string(os.PathSeparator)
+	return strings.TrimRight(home, separator) + separator + strings.Join(parts, separator)
 }
 
 // Config is the shared config file, "" where there can be none.

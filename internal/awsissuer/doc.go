@@ -2,13 +2,15 @@
 // clients of the API server, and registry passwords for the kubelet. It reads
 // every source of credentials that the AWS SDK reads, and takes the SDK into use
 // only where it must: keys from the environment or written in a profile are
-// signed with package ekstoken alone.
+// signed without it (package awskeys).
 package awsissuer
 
 import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/kubecred/kubecred/internal/awskeys"
 )
 
 // World is what the package needs of its surroundings.
@@ -21,24 +23,8 @@ type World struct {
 	AskMFA func(ctx context.Context, serial string) (string, error)
 }
 
-// Error is an error of one line that says what to do. Hint may be empty.
-type Error struct {
-	Problem string
-	Hint    string
-	Err     error
-	// Transient tells that the same call may do better a little later.
-	Transient bool
-}
-
-func (e *Error) Error() string {
-	s := e.Problem
-	if e.Hint != "" {
-		s += ". " + e.Hint
-	}
-	return s
-}
-
-func (e *Error) Unwrap() error { return e.Err }
+// Error is an error of one line that says what to do.
+type Error = awskeys.Error
 
 // errNobodyToAsk is met where a profile wants an MFA code and nobody can type it.
 var errNobodyToAsk = errors.New("nobody can be asked for the code")

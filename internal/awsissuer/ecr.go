@@ -2,6 +2,7 @@ package awsissuer
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -20,6 +21,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/kubecred/kubecred/ekstoken"
+	"github.com/kubecred/kubecred/internal/awskeys"
 )
 
 // The one operation of ECR that is wanted here is called without the SDK's
@@ -67,7 +69,7 @@ type ecrCall struct {
 	service ecrService
 	region  string
 	url     string
-	keys    func(context.Context) (keys, error)
+	keys    func(context.Context) (awskeys.Keys, error)
 	client  aws.HTTPClient
 	clock   *clock
 }
@@ -115,7 +117,7 @@ func (c *ecrCall) do(ctx context.Context) (ecrPassword, error) {
 }
 
 // once asks once, with the machine's time moved by offset.
-func (c *ecrCall) once(ctx context.Context, k keys, offset time.Duration) (ecrPassword, error) {
+func (c *ecrCall) once(ctx context.Context, k awskeys.Keys, offset time.Duration) (ecrPassword, error) {
 	const body = "{}"
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, strings.NewReader(body))
 	if err != nil {
@@ -128,7 +130,7 @@ func (c *ecrCall) once(ctx context.Context, k keys, offset time.Duration) (ecrPa
 	req.Header.Set("X-Amz-Target", c.service.target)
 	req.Header.Set("User-Agent", "kubecred-aws")
 	sum := sha256.Sum256([]byte(body))
-	err = v4.NewSigner().SignHTTP(ctx, aws.Credentials{AccessKeyID: k.accessKeyID, SecretAccessKey: k.secret, SessionToken: k.session},
+	err = v4.NewSigner().SignHTTP(ctx, aws.Credentials{AccessKeyID: k.AccessKeyID, SecretAccessKey: k.Secret, SessionToken: k.Session},
 		req, hex.EncodeToString(sum[:]), c.service.name, c.region, c.clock.now().Add(offset))
 	if err != nil {
 		return ecrPassword{}, err
@@ -175,7 +177,7 @@ func apiError(resp *http.Response, data []byte) error {
 		Message string `json:"message"`
 	}
 	_ = json.Unmarshal(data, &body) // what is no JSON has no code
-	code := first(resp.Header.Get("X-Amzn-ErrorType"), body.Type, body.Code)
+	code := cmp.Or(resp.Header.Get("X-Amzn-ErrorType"), body.Type, body.Code)
 	code, _, _ = strings.Cut(code, ":")
 	code = code[strings.LastIndexByte(code, '#')+1:]
 	if code == "" {
@@ -192,20 +194,20 @@ var errNoPassword = &Error{Problem: "ECR answered without a password", Transient
 
 // direct asks without the SDK's configuration, where the keys need no call to get
 // and no file says anything that only the SDK knows. ok is false where it cannot.
-func direct(w World, src Source, r Registry) (c ecrCall, s settings, ok bool) {
+func direct(w World, src Source, r Registry) (c ecrCall, s awskeys.Settings, ok bool) {
 	if len(src.Roles) > 0 || w.Getenv("AWS_CA_BUNDLE") != "" {
 		return ecrCall{}, s, false
 	}
-	k, s, ok := staticKeys(w, src.Profile)
+	k, s, ok := awskeys.Static(awskeys.World{Getenv: w.Getenv, Home: w.Home}, src.Profile)
 	if !ok {
 		return ecrCall{}, s, false
 	}
 	c.service, c.region = r.service()
 	c.clock = &clock{now: w.Now}
 	c.client = httpClient()
-	c.keys = func(context.Context) (keys, error) { return k, k.check(w.Now()) }
-	if !isTrue(w.Getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) {
-		c.url = first(w.Getenv("AWS_ENDPOINT_URL_"+c.service.variable()), w.Getenv("AWS_ENDPOINT_URL"))
+	c.keys = func(context.Context) (awskeys.Keys, error) { return k, k.Check(w.Now()) }
+	if !awskeys.IsTrue(w.Getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) {
+		c.url = cmp.Or(w.Getenv("AWS_ENDPOINT_URL_"+c.service.variable()), w.Getenv("AWS_ENDPOINT_URL"))
 	}
 	return c, s, true
 }
@@ -216,10 +218,10 @@ func (s ecrService) variable() string { return strings.ToUpper(strings.ReplaceAl
 // configuredEndpoint is the URL that the environment or the profile names for the
 // service, or for all; "" for none.
 func (l *loaded) configuredEndpoint(w World, s ecrService) string {
-	if isTrue(w.Getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) {
+	if awskeys.IsTrue(w.Getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) {
 		return ""
 	}
-	url := first(w.Getenv("AWS_ENDPOINT_URL_"+s.variable()), profileEndpointURL(l.Config, strings.ToLower(s.variable())))
+	url := cmp.Or(w.Getenv("AWS_ENDPOINT_URL_"+s.variable()), profileEndpointURL(l.Config, strings.ToLower(s.variable())))
 	if url == "" && l.BaseEndpoint != nil {
 		url = *l.BaseEndpoint
 	}
@@ -230,16 +232,16 @@ func (l *loaded) configuredEndpoint(w World, s ecrService) string {
 func (l *loaded) password(ctx context.Context, w World, src Source, r Registry) (ecrPassword, error) {
 	service, region := r.service()
 	c := ecrCall{service: service, region: region, clock: l.clock, client: l.HTTPClient, url: l.configuredEndpoint(w, service)}
-	c.keys = func(ctx context.Context) (keys, error) { return l.retrieve(ctx, w, src) }
-	return l.ask(ctx, w, src, r, c, settings{fips: l.fips, dualStack: l.dualStack})
+	c.keys = func(ctx context.Context) (awskeys.Keys, error) { return l.retrieve(ctx, w, src) }
+	return l.ask(ctx, w, src, r, c, awskeys.Settings{FIPS: l.fips, DualStack: l.dualStack})
 }
 
 // ask sends the call to the endpoint that the registry's host and the settings
 // decide, where none is configured.
-func (l *loaded) ask(ctx context.Context, w World, src Source, r Registry, c ecrCall, s settings) (ecrPassword, error) {
+func (l *loaded) ask(ctx context.Context, w World, src Source, r Registry, c ecrCall, s awskeys.Settings) (ecrPassword, error) {
 	var err error
 	if c.url == "" {
-		if c.url, err = c.service.endpoint(c.region, r.FIPS || s.fips, r.DualStack || s.dualStack); err != nil {
+		if c.url, err = c.service.endpoint(c.region, r.FIPS || s.FIPS, r.DualStack || s.DualStack); err != nil {
 			return ecrPassword{}, err
 		}
 	}

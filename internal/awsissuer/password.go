@@ -1,6 +1,7 @@
 package awsissuer
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -160,7 +161,7 @@ func (l *loaded) becomePod(w World, r PasswordRequest) error {
 	if role == "" && len(r.Roles) > 0 {
 		role = r.Roles[0]
 	}
-	role = first(role, w.Getenv("AWS_ECR_ROLE_ARN"))
+	role = cmp.Or(role, w.Getenv("AWS_ECR_ROLE_ARN"))
 	switch {
 	case r.Token == "":
 		return &Error{Problem: "the kubelet sent no service account token", Hint: "Set tokenAttributes in the provider's config (apiVersion v1)"}
@@ -171,7 +172,7 @@ func (l *loaded) becomePod(w World, r PasswordRequest) error {
 		}
 	}
 	l.Credentials = aws.NewCredentialsCache(stscreds.NewWebIdentityRoleProvider(sts.NewFromConfig(l.Config), role, podToken(r.Token), func(o *stscreds.WebIdentityRoleOptions) {
-		o.RoleSessionName = first(r.SessionName, sessionName(r.Token))
+		o.RoleSessionName = cmp.Or(r.SessionName, sessionName(r.Token))
 	}))
 	return nil
 }

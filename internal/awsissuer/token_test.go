@@ -104,6 +104,8 @@ func TestSources(t *testing.T) {
 		calls  string // of the stand-in
 	}{
 		{name: "environment", set: (*place).environmentKeys, key: awsfake.UserKey, region: "eu-west-1"},
+		{name: "environment, no region", set: func(p *place) { p.environmentKeys(); p.t.Setenv("AWS_REGION", "") }, key: awsfake.UserKey, region: "us-east-1"},
+		{name: "role, no region", set: func(p *place) { p.environmentKeys(); p.t.Setenv("AWS_REGION", "") }, ask: awsissuer.TokenRequest{Source: awsissuer.Source{Roles: []string{awsfake.AdminRole}}}, key: "ASIA", region: "us-east-1", calls: "sts:AssumeRole"},
 		{name: "environment, region given", set: (*place).environmentKeys, ask: awsissuer.TokenRequest{Source: awsissuer.Source{Region: "us-west-2"}}, key: awsfake.UserKey, region: "us-west-2"},
 		{name: "keys in a profile", set: func(p *place) {
 			p.file(".aws/config", staticProfile(""))
@@ -234,6 +236,32 @@ func TestRoleParameters(t *testing.T) {
 	}
 }
 
+// The session's name goes from one role to the next.
+func TestForwardSession(t *testing.T) {
+	p := newPlace(t, awsfake.Default())
+	p.environmentKeys()
+	r := awsissuer.TokenRequest{Source: awsissuer.Source{Roles: []string{awsfake.NodeRole}, ForwardSession: true}}
+	if _, _, err := p.token(r); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.fake.Calls("sts:AssumeRole")[0].Params["RoleSessionName"]; got != "kubecred" {
+		t.Errorf("a user has no session, and its name is %q", got)
+	}
+	p.fake.AddKey(awsfake.Key{
+		AccessKeyID: "ASIASESSION", SecretAccessKey: "x", SessionToken: "y", Account: "123456789012",
+		ARN: "arn:aws:sts::123456789012:assumed-role/admin/bob@example.com", UserID: "AROA1:bob@example.com",
+	})
+	t.Setenv("AWS_ACCESS_KEY_ID", "ASIASESSION")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "x")
+	t.Setenv("AWS_SESSION_TOKEN", "y")
+	if _, _, err := p.token(r); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.fake.Calls("sts:AssumeRole")[1].Params["RoleSessionName"]; got != "bob@example.com" {
+		t.Errorf("the session is called %q", got)
+	}
+}
+
 func TestMFA(t *testing.T) {
 	config := awsfake.Default()
 	config.Roles = []awsfake.Role{{ARN: awsfake.AdminRole, MFACode: "123456"}}
@@ -266,7 +294,6 @@ func TestErrors(t *testing.T) {
 	}{
 		{"no credentials", func(*place) {}, awsissuer.TokenRequest{}, "no AWS credentials: none in the environment, the profile, a web identity, the container or the instance. Set AWS_PROFILE, log in with 'aws sso login', or give the machine a role"},
 		{"no profile", func(*place) {}, awsissuer.TokenRequest{Source: awsissuer.Source{Profile: "gone"}}, `there is no AWS profile "gone". 'aws configure list-profiles' names those there are`},
-		{"no region", func(p *place) { p.environmentKeys(); p.t.Setenv("AWS_REGION", "") }, awsissuer.TokenRequest{}, "no AWS region is known. Give --region or set AWS_REGION"},
 		{"bad region", (*place).environmentKeys, awsissuer.TokenRequest{Source: awsissuer.Source{Region: "evil.example/"}}, `"evil.example/" is no AWS region`},
 		{"SSO login expired", func(p *place) {
 			p.file(".aws/config", "[profile sso]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = admin\n[sso-session corp]\nsso_start_url = https://corp.example/start\nsso_region = eu-west-1\n")

@@ -60,8 +60,11 @@ var rooms = map[string]room{
 	"internal/awsfiles":                {},
 	"broker":                           {own: []string{"credapi", "ekstoken/mint", "internal/awsfiles"}, others: []string{"github.com/gofrs/flock"}},
 	"cmd/kubecred-exec":                {own: []string{"broker", "credapi"}},
-	"internal/awsissuer":               {own: []string{"ekstoken"}, others: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
-	"cmd/kubecred-aws":                 {own: []string{"internal/awsissuer", "credapi"}, others: []string{"github.com/spf13/pflag"}},
+	"internal/awskeys":                 {own: []string{"ekstoken/mint", "internal/awsfiles"}},
+	"internal/awscommand":              {},
+	"internal/awsquick":                {own: []string{"credapi", "internal/awscommand", "internal/awskeys"}},
+	"internal/awsissuer":               {own: []string{"ekstoken", "internal/awskeys"}, others: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
+	"cmd/kubecred-aws":                 {own: []string{"internal/awsissuer", "internal/awscommand", "internal/awsquick", "credapi"}},
 	"internal/registry":                {others: []string{"github.com/BurntSushi/toml"}},
 }
 
