@@ -19,6 +19,8 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"github.com/kubecred/kubecred/conformance/wait"
 )
 
 // tab is a page in a real browser, which is watched for errors and requests.
@@ -151,15 +153,11 @@ func (b *tab) want(script string, want any) {
 // until waits for a script to have a value.
 func (b *tab) until(script string, want any) {
 	b.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; {
-		got := b.value(script)
-		if got == want {
-			return
-		}
-		if time.Now().After(deadline) {
-			b.t.Fatalf("%s\nis %v, want %v", script, got, want)
-		}
-		time.Sleep(50 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
+	defer cancel()
+	var got any
+	if err := wait.Until(ctx, 50*time.Millisecond, func() bool { got = b.value(script); return got == want }); err != nil {
+		b.t.Fatalf("%s\nis %v, want %v", script, got, want)
 	}
 }
 

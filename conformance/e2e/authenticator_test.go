@@ -30,6 +30,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/kubecred/kubecred/conformance/lab"
+	"github.com/kubecred/kubecred/conformance/wait"
 	"github.com/kubecred/kubecred/internal/awsfake"
 )
 
@@ -115,11 +116,10 @@ func (w *webhookWorld) serve(ctx context.Context, t *testing.T, args ...string) 
 		}
 	}
 	t.Cleanup(end)
-	for !strings.Contains(log.String(), `"msg":"listening"`) {
-		if ctx.Err() != nil || ended.Load() {
-			t.Fatalf("the webhook does not listen: %v\n%s", ctx.Err(), log.String())
-		}
-		time.Sleep(20 * time.Millisecond)
+	listening := func() bool { return strings.Contains(log.String(), `"msg":"listening"`) }
+	err := wait.Until(ctx, 20*time.Millisecond, func() bool { return listening() || ended.Load() })
+	if err != nil || !listening() {
+		t.Fatalf("the webhook does not listen: %v\n%s", err, log.String())
 	}
 	return end
 }
@@ -159,15 +159,10 @@ func (w *webhookWorld) whoami(ctx context.Context, t *testing.T) (string, lab.Ou
 // by a watch.
 func (w *webhookWorld) until(ctx context.Context, t *testing.T, want string) {
 	t.Helper()
-	for {
-		got, out := w.whoami(ctx, t)
-		if got == want {
-			return
-		}
-		if ctx.Err() != nil {
-			t.Fatalf("it is %q and not %q\n%s", got, want, out)
-		}
-		time.Sleep(100 * time.Millisecond)
+	var got string
+	var out lab.Output
+	if wait.Until(ctx, 100*time.Millisecond, func() bool { got, out = w.whoami(ctx, t); return got == want }) != nil {
+		t.Fatalf("it is %q and not %q\n%s", got, want, out)
 	}
 }
 
@@ -215,7 +210,7 @@ func TestWebhook(t *testing.T) {
 			w.auth(ctx, t, fmt.Sprintf(aliceEntry, "ops"))
 			w.until(ctx, t, "alice ops,system:authenticated")
 			w.auth(ctx, t, "-userarn: x\n  username: y\n")
-			time.Sleep(500 * time.Millisecond)
+			wait.For(ctx, 500*time.Millisecond) // nothing is to happen in it
 			w.until(ctx, t, "alice ops,system:authenticated")
 
 			// An entry that does not match: kubectl says Unauthorized, explain says why.
@@ -270,7 +265,7 @@ func TestWebhookRestart(t *testing.T) {
 		}()
 	}
 	for range 5 {
-		time.Sleep(300 * time.Millisecond)
+		wait.For(ctx, 300*time.Millisecond) // under load
 		next := w.serve(ctx, t, "--mapping", mapping)
 		end()
 		end = next

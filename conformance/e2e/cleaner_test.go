@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os/exec"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubecred/kubecred/conformance/wait"
 	"github.com/kubecred/kubecred/internal/cluster"
 )
 
@@ -79,7 +81,7 @@ func TestFateIsWhatTheCleanerDoes(t *testing.T) {
 	if _, err := shared.Admin.CoreV1().ConfigMaps("kube-system").Patch(ctx, noted, types.MergePatchType, []byte(since), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(2 * period) // so that all of them are older than the period
+	wait.For(ctx, 2*period) // so that all of them are older than the period
 	runCleaner(ctx, t, period)
 
 	want := map[string]string{}
@@ -97,7 +99,9 @@ func TestFateIsWhatTheCleanerDoes(t *testing.T) {
 		}
 	}
 	var got map[string]string
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+	limit, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	_ = wait.Until(limit, 200*time.Millisecond, func() bool {
 		got = map[string]string{}
 		for _, s := range secrets {
 			o, err := shared.Admin.CoreV1().Secrets(ns).Get(ctx, s.Name, metav1.GetOptions{})
@@ -112,10 +116,8 @@ func TestFateIsWhatTheCleanerDoes(t *testing.T) {
 				got[s.Name] = "left alone"
 			}
 		}
-		if fmt.Sprint(got) == fmt.Sprint(want) || time.Now().After(deadline) {
-			break
-		}
-	}
+		return maps.Equal(got, want)
+	}) // what differs is named below
 	for _, s := range secrets {
 		if got[s.Name] != want[s.Name] {
 			t.Errorf("%s: the cleaner's %s, kubecred's %s", s.Name, got[s.Name], want[s.Name])

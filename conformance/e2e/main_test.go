@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/kubecred/kubecred/conformance/lab"
+	"github.com/kubecred/kubecred/conformance/wait"
 )
 
 // shared is the control plane of all tests.
@@ -116,11 +117,7 @@ func file(t *testing.T, name, text string) string {
 // waitFor polls until ok, as long as the context lasts.
 func waitFor(t *testing.T, ctx context.Context, what string, ok func() bool) {
 	t.Helper()
-	for !ok() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("gave up waiting until %s", what)
-		case <-time.After(50 * time.Millisecond):
-		}
+	if err := wait.Until(ctx, 50*time.Millisecond, ok); err != nil {
+		t.Fatalf("gave up waiting until %s: %v", what, err)
 	}
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kubecred/kubecred/conformance/wait"
 	"github.com/kubecred/kubecred/ekstoken"
 	"github.com/kubecred/kubecred/internal/awsfake"
 )
@@ -192,14 +193,8 @@ func startServer(ctx context.Context, t *testing.T, env []string, program string
 			t.Logf("%s:\n%s", filepath.Base(program), log.String())
 		}
 	})
-	for {
-		if c, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
-			_ = c.Close()
-			return "https://127.0.0.1:" + port + "/authenticate"
-		}
-		if ctx.Err() != nil {
-			t.Fatalf("%s does not listen:\n%s", program, log.String())
-		}
-		time.Sleep(50 * time.Millisecond)
+	if err := wait.Listens(ctx, "127.0.0.1:"+port); err != nil {
+		t.Fatalf("%s does not listen: %v\n%s", program, err, log.String())
 	}
+	return "https://127.0.0.1:" + port + "/authenticate"
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/kubecred/kubecred/auditlog/cloudwatch/insightsfake"
 	"github.com/kubecred/kubecred/conformance/lab"
+	"github.com/kubecred/kubecred/conformance/wait"
 )
 
 // sameFromEverywhere scans the lab's audit log as it is, gzipped, as CloudWatch
@@ -70,12 +71,8 @@ func sameFromEverywhere(t *testing.T, ctx context.Context) {
 	same := func() bool { diff = cmp.Diff(want, report(source)); return diff == "" }
 	limit, cancel := context.WithTimeout(ctx, 45*time.Second)
 	defer cancel()
-	for !same() {
-		select {
-		case <-limit.Done():
-			t.Fatalf("the report from Loki differs from that of the live log (-live +Loki):\n%s", diff)
-		case <-time.After(time.Second):
-		}
+	if err := wait.Until(limit, time.Second, same); err != nil {
+		t.Fatalf("the report from Loki differs from that of the live log (-live +Loki):\n%s", diff)
 	}
 }
 

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/kubecred/kubecred/conformance/wait"
 )
 
 // taskDir is where containerd keeps a folder for each running container, below
@@ -45,7 +48,9 @@ func removeCgroups(nodeDir string) error {
 // kernel has taken their last process out.
 func removeCgroup(root string) error {
 	var err error
-	for range 50 {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = wait.Until(ctx, 100*time.Millisecond, func() bool {
 		var dirs []string
 		_ = filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 			if err == nil && d.IsDir() {
@@ -59,10 +64,7 @@ func removeCgroup(root string) error {
 				err = fmt.Errorf("lab: control group %s is left: %w", dir, e)
 			}
 		}
-		if err == nil {
-			return nil
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
+		return err == nil
+	})
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -118,6 +119,11 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	socket := n.path("containerd.sock")
+	for _, former := range []string{socket, n.KubeletLog} { // of a start whose port was taken
+		if err := os.Remove(former); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("lab: %w", err)
+		}
+	}
 	args := []string{kubelet,
 		"--config", n.path("kubelet.json"),
 		"--root-dir", n.path("kubelet"), "--cert-dir", n.path("kubelet", "pki"),

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -146,7 +147,14 @@ func lastLine(s string) string {
 }
 
 // freePort returns a TCP port of the loopback interface that nothing listens on.
+// It is one below those that outgoing connections get (from 32768 on by default in
+// Linux's ip_local_port_range), so that none takes it before the program does.
 func freePort() (int, error) {
+	for range 50 {
+		if port := 20000 + rand.IntN(12000); checkPort(port) == nil {
+			return port, nil
+		}
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("lab: no free port on 127.0.0.1: %w", err)

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/kubecred/kubecred/conformance/wait"
 )
 
 // Record is what is known of a lab on this machine from outside the process
@@ -117,12 +119,8 @@ func Sweep(log io.Writer) {
 func (r Record) Stop(ctx context.Context) error {
 	if r.Alive {
 		_ = syscall.Kill(r.PID, syscall.SIGTERM)
-		for birth(r.PID) == r.Birth {
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("lab: process %d of lab %s does not end: %w", r.PID, r.ID, ctx.Err())
-			case <-time.After(100 * time.Millisecond):
-			}
+		if err := wait.Until(ctx, 100*time.Millisecond, func() bool { return birth(r.PID) != r.Birth }); err != nil {
+			return fmt.Errorf("lab: process %d of lab %s does not end: %w", r.PID, r.ID, err)
 		}
 	}
 	return r.Remove()
@@ -131,12 +129,9 @@ func (r Record) Stop(ctx context.Context) error {
 // Remove removes what a lab left behind whose process is gone. Its programs end
 // by themselves within some seconds; Remove waits for that.
 func (r Record) Remove() error {
-	for range 100 {
-		if !r.guardsLeft() {
-			break
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_ = wait.Until(ctx, 100*time.Millisecond, func() bool { return !r.guardsLeft() })
 	var errs []error
 	nodes, _ := filepath.Glob(filepath.Join(r.Dir, "node-*"))
 	for _, dir := range nodes {

@@ -7,6 +7,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/kubecred/kubecred/conformance/wait"
 )
 
 // spec says what the node is made of. The lab writes it.
@@ -129,7 +132,7 @@ func (n *node) start(p program) error {
 		if time.Now().After(limit) {
 			return fmt.Errorf("%s was not ready within a minute", name)
 		}
-		time.Sleep(10 * time.Millisecond)
+		wait.For(context.Background(), 10*time.Millisecond)
 	}
 }
 
