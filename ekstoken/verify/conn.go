@@ -36,7 +36,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// dial connects to the host of u, through the proxy where there is one.
+// dial connects to the host of u, through the proxy where there is one. Where
+// the first of several addresses that takes a connection does not get through a
+// handshake, the others are tried.
 func (t *Transport) dial(ctx context.Context, u, proxy *url.URL) (*conn, error) {
 	d := net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	address := hostPort(u)
@@ -48,11 +50,42 @@ func (t *Transport) dial(ctx context.Context, u, proxy *url.URL) (*conn, error) 
 		return nil, err
 	}
 	c, err := t.shakeHands(ctx, raw, u, proxy)
-	if err != nil {
-		_ = raw.Close()
-		return nil, err
+	if err == nil {
+		return c, nil
 	}
-	return c, nil
+	tried := raw.RemoteAddr().String()
+	_ = raw.Close()
+	for _, other := range t.addresses(ctx, address) {
+		if other == tried || ctx.Err() != nil {
+			continue
+		}
+		raw, dialErr := d.DialContext(ctx, "tcp", other)
+		if dialErr != nil {
+			continue
+		}
+		if c, again := t.shakeHands(ctx, raw, u, proxy); again == nil {
+			return c, nil
+		}
+		_ = raw.Close()
+	}
+	return nil, err
+}
+
+// addresses are those of HOST:PORT, at most eight.
+func (t *Transport) addresses(ctx context.Context, hostPort string) []string {
+	host, port, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		return nil
+	}
+	ips, err := t.lookup(ctx, host)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, ip := range ips[:min(len(ips), 8)] {
+		out = append(out, net.JoinHostPort(ip, port))
+	}
+	return out
 }
 
 func (t *Transport) shakeHands(ctx context.Context, raw net.Conn, u, proxy *url.URL) (*conn, error) {

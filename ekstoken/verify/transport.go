@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"sync"
@@ -13,7 +14,7 @@ import (
 
 const (
 	dialTimeout      = 3 * time.Second
-	handshakeTimeout = 3 * time.Second
+	handshakeTimeout = 2 * time.Second
 	// idleTimeout is for how long a connection is kept without a request.
 	idleTimeout = 60 * time.Second
 	// maxConns bounds the connections to one endpoint, maxIdle those that are
@@ -33,13 +34,14 @@ const (
 // token. An endpoint gets at most 64; calls beyond wait their turn, first come
 // first served, which keeps the slowest from waiting much longer than the rest.
 //
-// A host with several addresses is reached at the first that takes a
-// connection. What has a body, and proxies that are reached by TLS or SOCKS,
+// A host with several addresses is reached at the first with which a connection
+// comes about. What has a body, and proxies that are reached by TLS or SOCKS,
 // are left to http.Transport.
 type Transport struct {
-	proxy func(*http.Request) (*url.URL, error)
-	tls   *tls.Config
-	other *http.Transport
+	proxy  func(*http.Request) (*url.URL, error)
+	lookup func(ctx context.Context, host string) ([]string, error)
+	tls    *tls.Config
+	other  *http.Transport
 
 	mu     sync.Mutex
 	hosts  map[route]*host
@@ -66,7 +68,7 @@ func newTransport(proxy func(*http.Request) (*url.URL, error), config *tls.Confi
 	own.NextProtos = []string{"http/1.1"}
 	own.ClientSessionCache = tls.NewLRUClientSessionCache(64)
 	return &Transport{
-		proxy: proxy, tls: own, hosts: map[route]*host{},
+		proxy: proxy, tls: own, lookup: net.DefaultResolver.LookupHost, hosts: map[route]*host{},
 		other: &http.Transport{
 			Proxy: proxy, TLSClientConfig: config.Clone(), TLSHandshakeTimeout: handshakeTimeout,
 			MaxIdleConns: maxIdle, MaxIdleConnsPerHost: maxConns, MaxConnsPerHost: maxConns, IdleConnTimeout: idleTimeout,

@@ -23,9 +23,14 @@ import (
 // with its number.
 func script(t *testing.T, config *tls.Config, talk func(n int, c net.Conn, in *bufio.Reader)) *url.URL {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return scriptAt(t, "127.0.0.1:0", config, talk)
+}
+
+func scriptAt(t *testing.T, address string, config *tls.Config, talk func(n int, c net.Conn, in *bufio.Reader)) *url.URL {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
 	if err != nil {
-		t.Fatal(err)
+		t.Skipf("nothing can listen at %s here: %v", address, err)
 	}
 	var wg sync.WaitGroup
 	t.Cleanup(func() { _ = l.Close(); wg.Wait() })
@@ -306,5 +311,41 @@ func TestTransportBounds(t *testing.T) {
 	defer cancel()
 	if _, err := trip(ctx, tr, mute); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("no answer: %v", err)
+	}
+}
+
+// TestTransportTriesOtherAddresses: of a host's addresses one that ends each
+// connection does not stand in the way of the others.
+func TestTransportTriesOtherAddresses(t *testing.T) {
+	server, _ := pair(t)
+	var broken atomic.Int32
+	u := script(t, nil, func(_ int, _ net.Conn, in *bufio.Reader) {
+		broken.Add(1)
+		_, _ = in.ReadByte()
+	})
+	// Linux has the whole of 127.0.0.0/8.
+	scriptAt(t, net.JoinHostPort("127.0.0.2", u.Port()), server, func(_ int, c net.Conn, in *bufio.Reader) {
+		for {
+			if _, ok := hear(in); !ok {
+				return
+			}
+			say(c, "well")
+		}
+	})
+	tr := newTransport(func(*http.Request) (*url.URL, error) { return nil, nil }, &tls.Config{InsecureSkipVerify: true})
+	defer tr.CloseIdleConnections()
+	tr.lookup = func(context.Context, string) ([]string, error) {
+		return []string{"127.0.0.1", "127.0.0.3", "127.0.0.2"}, nil
+	}
+	u.Scheme = "https"
+	for range 2 { // the second time the connection is kept
+		if got, err := trip(t.Context(), tr, u); got != "well" || err != nil || broken.Load() != 1 {
+			t.Errorf("got %q, %v, after %d tries of the broken one", got, err, broken.Load())
+		}
+	}
+	tr.lookup = func(context.Context, string) ([]string, error) { return []string{"127.0.0.1"}, nil }
+	tr.CloseIdleConnections()
+	if _, err := trip(t.Context(), tr, u); err == nil {
+		t.Error("no address is left, and there is no error")
 	}
 }
