@@ -170,30 +170,14 @@ func TestMetrics(t *testing.T) {
 	w := newWorld(t, nil)
 	ask(t, w, "v1", tokenAt(t, alice, time.Now()))
 	ask(t, w, "v1", "x")
-	families, err := w.registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]float64{}
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			labels := f.GetName()
-			for _, l := range m.GetLabel() {
-				labels += " " + l.GetValue()
-			}
-			if m.GetHistogram() != nil {
-				got[labels] = float64(m.GetHistogram().GetSampleCount())
-			} else {
-				got[labels] = m.GetGauge().GetValue()
-			}
-		}
-	}
+	got := w.gathered(t)
 	for k, v := range map[string]float64{
 		"kubecred_authenticator_review_seconds authenticated":                       1,
 		"kubecred_authenticator_review_seconds malformed":                           1,
 		"kubecred_authenticator_sts_seconds sts.eu-west-1.amazonaws.com identified": 1,
 		"kubecred_authenticator_cached_tokens":                                      1,
 		"kubecred_authenticator_open_breakers":                                      0,
+		"kubecred_authenticator_sts_up sts.eu-west-1.amazonaws.com":                 1,
 	} {
 		if got[k] != v {
 			t.Errorf("%s = %v, want %v", k, got[k], v)

@@ -58,17 +58,9 @@ func newMetrics(reg prometheus.Registerer, h *Handler) *metrics {
 			Namespace: namespace, Name: "cached_tokens", Help: "Tokens whose identity is remembered.",
 		}, func() float64 { return float64(h.good.len()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: namespace, Name: "open_breakers", Help: "STS endpoints that are not asked because they did not answer.",
-		}, func() float64 {
-			n, now := 0.0, h.o.Now()
-			h.breakers.Range(func(_, b any) bool {
-				if b.(*breaker).open(now) {
-					n++
-				}
-				return true
-			})
-			return n
-		}),
+			Namespace: namespace, Name: "open_breakers", Help: "STS endpoints that are not asked freely because they did not answer.",
+		}, func() float64 { return float64(len(h.Notes())) }),
+		endpointsUp{h},
 	)
 	return m
 }
@@ -81,4 +73,21 @@ func (m *metrics) done(result string, took time.Duration) {
 
 func (m *metrics) sts(endpoint, outcome string, took time.Duration) {
 	m.calls.WithLabelValues(endpoint, outcome).Observe(took.Seconds())
+}
+
+// endpointsUp tells of each STS endpoint that was asked whether it answers.
+type endpointsUp struct{ h *Handler }
+
+var endpointUp = prometheus.NewDesc(namespace+"_sts_up", "Whether an STS endpoint answers: 0 while it is asked only now and then.", []string{"endpoint"}, nil)
+
+func (e endpointsUp) Describe(out chan<- *prometheus.Desc) { out <- endpointUp }
+
+func (e endpointsUp) Collect(out chan<- prometheus.Metric) {
+	for host, why := range e.h.endpoints() {
+		up := 1.0
+		if why != "" {
+			up = 0
+		}
+		out <- prometheus.MustNewConstMetric(endpointUp, prometheus.GaugeValue, up, host)
+	}
 }

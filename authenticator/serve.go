@@ -24,7 +24,10 @@ type Server struct {
 	// Certificate is asked for each connection, see [Certificates].
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Reach tells whether STS can be reached, for readiness; nil for always.
-	Reach   func(context.Context) error
+	Reach func(context.Context) error
+	// Notes are what readiness tells beside its verdict, a line each, such as
+	// which region's STS does not answer; nil for none.
+	Notes   func() []string
 	Metrics prometheus.Gatherer // nil: no /metrics
 	Log     *slog.Logger
 	// MaxConns bounds the connections; beyond it the one that was idle longest
@@ -77,6 +80,11 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	fmt.Fprintln(w, "ok")
+	if s.Notes != nil {
+		for _, note := range s.Notes() {
+			fmt.Fprintln(w, note)
+		}
+	}
 }
 
 // Serve answers on the listener until ctx ends; then it answers what is under

@@ -2,6 +2,7 @@ package authenticator
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -38,11 +39,29 @@ func TestOutage(t *testing.T) {
 	if stopped > 8 {
 		t.Errorf("the breaker let %d calls through", stopped)
 	}
+	// One region's trouble is named, and is not the others'.
+	if notes := fmt.Sprint(w.Notes()); notes != "[STS at sts.eu-west-1.amazonaws.com is asked only now and then: InternalFailure: it answers with status 500]" {
+		t.Errorf("notes: %s", notes)
+	}
+	if got := w.gathered(t)["kubecred_authenticator_sts_up sts.eu-west-1.amazonaws.com"]; got != 0 {
+		t.Errorf("sts_up is %v", got)
+	}
 	w.aws.Mend()
+	elsewhere, _ := ekstoken.LookupHost("sts.eu-central-1.amazonaws.com")
+	abroad, err := ekstoken.Sign(other, ekstoken.Request{ClusterID: "demo", Endpoint: elsewhere, Time: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := ask(t, w, "v1", abroad); !r.review.Status.Authenticated {
+		t.Errorf("a token for another region is kept waiting: %d %s", r.code, r.raw)
+	}
 	w.aws.Skew(2*time.Minute + 30*time.Second)
 	w.clock.Store(int64(2*time.Minute + 30*time.Second))
 	if r := ask(t, w, "v1", tokenAt(t, other, now)); !r.review.Status.Authenticated {
 		t.Errorf("not served again after the outage: %d %s", r.code, r.raw)
+	}
+	if notes := w.Notes(); notes != nil || w.gathered(t)["kubecred_authenticator_sts_up sts.eu-west-1.amazonaws.com"] != 1 {
+		t.Errorf("after the outage: %v", notes)
 	}
 	w.aws.Fail(awsfake.Fault{Action: "*", Status: 500})
 	w.clock.Store(int64(16 * time.Minute))

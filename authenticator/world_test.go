@@ -161,3 +161,28 @@ func ask(t testing.TB, h http.Handler, version, token string) response {
 	}
 	return r
 }
+
+// gathered are the metrics' values by name and labels; of a histogram, how many
+// it has seen.
+func (w *world) gathered(t *testing.T) map[string]float64 {
+	t.Helper()
+	families, err := w.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			labels := f.GetName()
+			for _, l := range m.GetLabel() {
+				labels += " " + l.GetValue()
+			}
+			if m.GetHistogram() != nil {
+				got[labels] = float64(m.GetHistogram().GetSampleCount())
+			} else {
+				got[labels] = m.GetGauge().GetValue()
+			}
+		}
+	}
+	return got
+}

@@ -197,6 +197,41 @@ server:
 	}
 }
 
+// TestAuthenticatorServeLimits: what is over a limit is answered with 429 and
+// Retry-After, which makes an API server try again, and a token that is known is
+// not concerned.
+func TestAuthenticatorServeLimits(t *testing.T) {
+	_, getenv := startAWS(t)
+	dir := t.TempDir()
+	mapping := filepath.Join(dir, "aws-auth.yaml")
+	if err := os.WriteFile(mapping, []byte("- userarn: "+awsfake.UserARN+"\n  username: alice\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, flag := range []string{"--sts-qps", "--sts-qps-per-principal"} {
+		h := startWebhook(t, getenv, dir, "--cluster-id", "demo", "--mapping", mapping, "--state-dir", dir, flag, "1")
+		known := signToken(t, awsfake.UserKey, awsfake.UserSecret, "demo", time.Now())
+		if code, body := h.review(t, known); code != 200 || !strings.Contains(body, `"username":"alice"`) {
+			t.Fatalf("%d %s", code, body)
+		}
+		codes := map[int]int{}
+		for i := range 6 {
+			code, body := h.review(t, signToken(t, awsfake.UserKey, awsfake.UserSecret, "demo", time.Now().Add(-time.Duration(i+1)*time.Second)))
+			if codes[code]++; code == 429 && strings.Contains(body, "alice") {
+				t.Errorf("%s", body)
+			}
+		}
+		if codes[429] < 3 || codes[200]+codes[429] != 6 {
+			t.Errorf("%s 1: %v", flag, codes)
+		}
+		if code, _ := h.review(t, known); code != 200 {
+			t.Errorf("%s 1: a token that is known: %d", flag, code)
+		}
+		if status := h.end(); status != 0 {
+			t.Errorf("status %d", status)
+		}
+	}
+}
+
 func TestAuthenticatorServeRefuses(t *testing.T) {
 	dir := t.TempDir()
 	for name, data := range map[string]string{

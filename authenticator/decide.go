@@ -1,0 +1,126 @@
+package authenticator
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kubecred/kubecred/ekstoken/verify"
+	"github.com/kubecred/kubecred/iammap"
+)
+
+// decision is the outcome of a review, for the log.
+type decision struct {
+	result   string
+	reason   string
+	cached   string // hit, stale, shared or miss
+	user     iammap.ClusterUser
+	id       iammap.Identity
+	entry    string // the file and line that mapped it
+	endpoint string
+	cluster  string
+	retry    time.Duration
+	scrubbed bool
+}
+
+// instanceTTL is for how long an answer with an EC2 instance's name is given
+// without looking at the resolver's cache again.
+const instanceTTL = time.Minute
+
+// decide maps an identity.
+func (h *Handler) decide(ctx context.Context, table *iammap.Table, kn *known, sum key, now time.Time) *answer {
+	d := decision{
+		result: resultUnmapped, id: kn.id, endpoint: kn.endpoint, cluster: kn.cluster,
+		scrubbed: slices.Contains(h.o.ScrubbedAccounts, kn.id.Account),
+	}
+	m, ok := table.Lookup(kn.id)
+	if !ok {
+		d.reason = "no mapping for " + kn.id.Canonical
+		if err := h.o.Mappings.Ready(); err != nil { // it may be in what is missing
+			d.result, d.retry, d.reason = resultUnavailable, time.Second, d.reason+", and not all are loaded: "+err.Error()
+		}
+		return refusal(table, d, sum)
+	}
+	d.entry = m.Source.Name + ":" + strconv.Itoa(m.Entry.ARNPos.Line)
+	u, err := table.User(ctx, m, kn.id, h.o.Instances)
+	switch {
+	case err == nil:
+	case errors.Is(err, iammap.ErrReserved), errors.Is(err, iammap.ErrNoInstance), errors.Is(err, iammap.ErrNoResolver), errors.Is(err, ErrNoSuchInstance):
+		d.result, d.reason = resultForbidden, err.Error()
+		return refusal(table, d, sum)
+	default: // EC2 could not be asked
+		d.result, d.reason, d.retry = resultUnavailable, err.Error(), time.Second
+		return refusal(table, d, sum)
+	}
+	d.result, d.user = resultAuthenticated, u
+	s := status{Authenticated: true, User: userOf(u, kn.id, d.scrubbed)}
+	a := &answer{table: table, decision: d, forms: &forms{status: s}}
+	if strings.Contains(m.Entry.Username+strings.Join(m.Entry.Groups, ""), "{{EC2") {
+		a.resolvedTill = now.Add(instanceTTL)
+	}
+	return a
+}
+
+// deny answers for a token that is not one of anybody.
+func (h *Handler) deny(sum key, cached string, err error) *answer {
+	e, ok := errors.AsType[*verify.Error](err)
+	if !ok {
+		e = &verify.Error{Kind: verify.Unavailable, Message: "failed inside", Err: err}
+	}
+	d := decision{result: string(e.Kind), reason: e.Error(), cached: cached, endpoint: e.Endpoint}
+	if retryable(e) {
+		d.retry = max(e.RetryAfter, time.Second)
+	}
+	return refusal(nil, d, sum)
+}
+
+// refusal is the answer to who is not let in. Its error names the review, so
+// that the API server's log and this one can be read together, and nothing
+// else.
+func refusal(table *iammap.Table, d decision, sum key) *answer {
+	s := status{Error: "not authenticated; the webhook's log says why, review " + reviewID(sum)}
+	return &answer{table: table, decision: d, forms: &forms{status: s}}
+}
+
+// reviewID names a review without its token.
+func reviewID(sum key) string { return hex.EncodeToString(sum[:6]) }
+
+// log writes the decision.
+func (h *Handler) log(ctx context.Context, sum key, a *answer, took time.Duration) {
+	d := &a.decision
+	level, message := slog.LevelInfo, "access granted"
+	if d.result != resultAuthenticated {
+		level, message = slog.LevelWarn, "access denied"
+	}
+	if !h.o.Log.Enabled(ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 14)
+	attrs = append(attrs, slog.String("review", reviewID(sum)), slog.String("result", d.result))
+	add := func(name, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(name, value))
+		}
+	}
+	add("reason", d.reason)
+	add("cache", d.cached)
+	add("username", d.user.Username)
+	if d.user.Groups != nil {
+		attrs = append(attrs, slog.Any("groups", d.user.Groups))
+	}
+	add("entry", d.entry)
+	if !d.scrubbed {
+		add("arn", d.id.ARN)
+		add("userID", d.id.UserID)
+		add("accessKeyID", d.id.AccessKeyID)
+	}
+	add("endpoint", d.endpoint)
+	add("cluster", d.cluster)
+	attrs = append(attrs, slog.Duration("took", took))
+	h.o.Log.LogAttrs(ctx, level, message, attrs...)
+}
