@@ -81,6 +81,10 @@ bench: ## whole processes beside their baselines and peers; docs/benchmarks.md
 	@echo
 	@$(GO) -C conformance run ./cmd/bench
 
+.PHONY: bench-graph
+bench-graph: ## draw the cost of a scan from 10 MB to 10 GB; takes 10 GB of disk meanwhile
+	$(GO) run ./hack/bench -graph docs/scan-cost.svg
+
 .PHONY: microbench
 microbench: ## the benchmarks of the packages
 	$(GO) test -run '^$$' -bench . -benchmem $(FLAGS) ./...

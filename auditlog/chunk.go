@@ -51,11 +51,11 @@ func (s *scan) chunks(ctx context.Context, st *stream, f io.Reader) (bool, error
 		return false, nil
 	}
 	count := int((info.Size() + chunkSize - 1) / chunkSize)
-	st.mu.Lock()
-	st.perText = make([]int32, count)
-	st.mu.Unlock()
 	var wg sync.WaitGroup
-	defer wg.Wait()
+	defer func() {
+		wg.Wait()
+		st.number(file)
+	}()
 	for seq := range count {
 		wg.Add(1)
 		select {
@@ -66,6 +66,27 @@ func (s *scan) chunks(ctx context.Context, st *stream, f io.Reader) (bool, error
 		}
 	}
 	return true, nil
+}
+
+// number finds out the number of the first bad line, whose offset is known.
+func (st *stream) number(file *os.File) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.perText = []int32{0}
+	bad, ok := st.bad[0]
+	if !ok {
+		return
+	}
+	r, line := io.NewSectionReader(file, 0, bad.place), int64(1)
+	for buf := make([]byte, 64<<10); ; {
+		n, err := r.Read(buf)
+		line += int64(bytes.Count(buf[:n], newline))
+		if err != nil {
+			break
+		}
+	}
+	bad.place = line
+	st.bad[0] = bad
 }
 
 // decodeChunk decodes the lines that begin in a chunk.
@@ -121,11 +142,11 @@ func (s *scan) tryChunk(c *chunk, d *decoder, buf *[]byte) (err error) {
 			if last < begin {
 				last = begin
 			}
-			s.lines(c.stream, d, data[begin:last], c.seq)
+			s.lines(c.stream, d, data[begin:last], spot{off: first + int64(begin)})
 			return s.farLine(c, first+int64(last))
 		}
 	}
-	s.lines(c.stream, d, data[begin:end], c.seq)
+	s.lines(c.stream, d, data[begin:end], spot{off: first + int64(begin)})
 	if s.done != nil {
 		s.done.Add(to - from)
 	}
@@ -147,10 +168,10 @@ func (s *scan) farLine(c *chunk, off int64) error {
 		if i >= 0 {
 			n = i + 1
 		}
-		s.lines(c.stream, s.decoder(), b.buf[:n], c.seq)
+		s.lines(c.stream, s.decoder(), b.buf[:n], spot{off: off})
 		return nil
 	}
-	err = s.longLine(c.stream, b, r, c.seq)
+	err = s.longLine(c.stream, b, r, spot{off: off})
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}

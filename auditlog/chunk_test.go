@@ -66,10 +66,10 @@ func TestChunks(t *testing.T) {
 			got, g := ids(t, o, Path(name))
 			w.Name, g.Name = "", ""
 			if !o.MarksOnly { // what is passed over is not counted
-				w.Skipped, g.Skipped = 0, 0
+				w.Skipped, g.Skipped = false, false
 			}
 			if o.MarksOnly {
-				w.Skipped, g.Skipped, w.Long, g.Long = 0, 0, 0, 0
+				w.Skipped, g.Skipped, w.Long, g.Long = false, false, 0, 0
 			}
 			if !slices.Equal(got, want) || g != w {
 				t.Errorf("%d bytes, %+v: %d events, want %d; %+v, want %+v", end, o, len(got), len(want), g, w)
@@ -91,7 +91,7 @@ func TestShrunkFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	s := &scan{known: &senders{}, sink: func([]Event) {}}
+	s := &scan{known: newSenders(), sink: func([]Event) {}}
 	st := &stream{perText: make([]int32, 4), bad: map[int]badLine{}}
 	var wg sync.WaitGroup
 	for seq := range 2 {

@@ -13,9 +13,15 @@ var eventStart = []byte(`{"kind":"Event","apiVersion":"audit.k8s.io/`)
 // enough to stay in the processor's cache.
 const piece = 256 << 10
 
-// lines takes the lines of a text apart and hands on their events. seq is the
-// text's place in the stream.
-func (s *scan) lines(st *stream, d *decoder, text []byte, seq int) {
+// spot is where a text stands in its stream: in a row of texts whose lines are
+// counted, or, in a file, at an offset of 0 or more, so that nobody has to count.
+type spot struct {
+	seq int
+	off int64
+}
+
+// lines takes the lines of a text apart and hands on their events.
+func (s *scan) lines(st *stream, d *decoder, text []byte, at spot) {
 	for len(text) > 0 {
 		n := len(text)
 		if n > piece {
@@ -25,45 +31,45 @@ func (s *scan) lines(st *stream, d *decoder, text []byte, seq int) {
 				n = piece + i + 1
 			}
 		}
-		s.piece(st, d, text[:n], seq)
+		s.piece(st, d, text[:n], at)
 		text = text[n:]
+		if at.off >= 0 {
+			at.off += int64(n)
+		}
 	}
 }
 
-func (s *scan) piece(st *stream, d *decoder, text []byte, seq int) {
+func (s *scan) piece(st *stream, d *decoder, text []byte, at spot) {
 	d.reset()
 	var got Stats
 	var bad badLine
-	note := func(line int, err error) {
+	note := func(from int, err error) {
 		if errors.Is(err, errTruncated) {
 			got.Truncated++
 		} else {
 			got.Corrupt++
 		}
-		if bad.line == 0 {
-			bad = badLine{line, err.Error()}
+		if bad.reason == "" {
+			bad = badLine{int64(from), err.Error()}
 		}
 	}
-	lines := 0
 	if s.marksOnly && bytes.HasPrefix(text, nativeStart) {
-		lines, got.Skipped = d.decodeHits(text, note)
+		got.Skipped = d.decodeHits(text, note)
 	} else {
-		for rest := text; len(rest) > 0; {
-			line := rest
-			if i := bytes.IndexByte(rest, '\n'); i >= 0 {
-				line, rest = rest[:i], rest[i+1:]
-			} else {
-				rest = nil
+		for from := 0; from < len(text); {
+			to := len(text)
+			if i := bytes.IndexByte(text[from:], '\n'); i >= 0 {
+				to = from + i
 			}
-			lines++
-			if err := d.whole(line); err != nil {
-				note(lines, err)
+			if err := d.whole(text[from:to]); err != nil {
+				note(from, err)
 			}
+			from = to + 1
 		}
 	}
 	got.Bytes = int64(len(text))
 	s.deliver(st, d, got)
-	st.count(seq, lines, bad)
+	st.note(at, text, bad)
 }
 
 // place gives the next text of a stream its place.
@@ -74,12 +80,35 @@ func (st *stream) place() int {
 	return len(st.perText) - 1
 }
 
+// note keeps which line of a stream is the first bad one. The place of the bad
+// line is that of its first byte in the text.
+func (st *stream) note(at spot, text []byte, bad badLine) {
+	if at.off >= 0 {
+		if bad.reason == "" {
+			return
+		}
+		bad.place += at.off
+		st.mu.Lock()
+		defer st.mu.Unlock()
+		if first, ok := st.bad[0]; !ok || bad.place < first.place {
+			st.bad[0] = bad
+		}
+		return
+	}
+	lines := bytes.Count(text, newline)
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		lines++
+	}
+	bad.place = int64(bytes.Count(text[:bad.place], newline)) + 1
+	st.count(at.seq, lines, bad)
+}
+
 // count notes how many lines a text has, and which is the first bad one.
 func (st *stream) count(seq, lines int, bad badLine) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if _, ok := st.bad[seq]; bad.line > 0 && !ok {
-		bad.line += int(st.perText[seq])
+	if _, ok := st.bad[seq]; bad.reason != "" && !ok {
+		bad.place += int64(st.perText[seq])
 		st.bad[seq] = bad
 	}
 	st.perText[seq] += int32(lines)
@@ -90,7 +119,7 @@ func (s *scan) deliver(st *stream, d *decoder, got Stats) {
 	if s.marksOnly {
 		all := len(d.events)
 		d.events = keepHits(d.events, 0)
-		got.Skipped += int64(all - len(d.events))
+		got.Skipped = got.Skipped || all > len(d.events)
 	}
 	if len(d.events) > 0 {
 		s.sink(d.events)
@@ -104,7 +133,7 @@ func (s *scan) deliver(st *stream, d *decoder, got Stats) {
 	t.Truncated += got.Truncated
 	t.Corrupt += got.Corrupt
 	t.Long += got.Long
-	t.Skipped += got.Skipped
+	t.Skipped = t.Skipped || got.Skipped
 	t.Shapes |= d.shapes
 	for i := range d.events {
 		at := d.events[i].Time
@@ -199,7 +228,7 @@ func isDocument(text []byte) bool {
 
 // longLine takes apart a line that is longer than a block. The block holds its
 // beginning, and in the end what came after it.
-func (s *scan) longLine(st *stream, b *block, r io.Reader, seq int) error {
+func (s *scan) longLine(st *stream, b *block, r io.Reader, at spot) error {
 	d := s.decoder()
 	var got Stats
 	sp := s.splitter(st, d, &got)
@@ -238,11 +267,11 @@ func (s *scan) longLine(st *stream, b *block, r io.Reader, seq int) error {
 	}
 	got.Long += sp.long
 	s.deliver(st, d, got)
-	var bad badLine
-	if reason != "" {
-		bad = badLine{1, reason}
+	if at.off >= 0 {
+		st.note(at, nil, badLine{0, reason})
+	} else {
+		st.count(at.seq, 1, badLine{1, reason})
 	}
-	st.count(seq, 1, bad)
 	return err
 }
 

@@ -52,10 +52,10 @@ func (d *decoder) quick(line []byte, ev *Event) (ok bool) {
 	if !c.take(keyURI) || !c.pass() || !c.take(keyVerb) || !c.pass() || !c.take(keyUser) || !d.sender(&c, ev) {
 		return false
 	}
-	if !c.client(ev) {
+	if !d.client(&c, ev) {
 		return false
 	}
-	return c.about(ev) && d.when(&c, ev) && c.notes(ev)
+	return c.about(ev) && d.when(&c, ev) && d.notes(&c, ev)
 }
 
 // id returns the audit id, up to its quote.
@@ -189,32 +189,30 @@ func (d *decoder) when(c *cursor, ev *Event) (ok bool) {
 
 // notes reads the annotations, up to the end of the event. A sender's requests
 // mostly end alike, and an ending that holds nothing of interest is known again.
-func (c *cursor) notes(ev *Event) bool {
-	from := c.i
-	if s := ev.Sender; s != nil {
-		if last := s.ending.Load(); last != nil && string(c.b[from:]) == *last {
+func (d *decoder) notes(c *cursor, ev *Event) bool {
+	end, s := c.b[c.i:], ev.Sender
+	if s != nil {
+		if last := s.ending.Load(); last != nil && last.size == len(end) && d.known.next(end, last) {
 			return true
 		}
 	}
 	if c.take(keyNotes) && !c.annotations(ev) || c.i != len(c.b)-1 || c.b[c.i] != '}' {
 		return false
 	}
-	if s := ev.Sender; s != nil && ev.Mark == nil && ev.Issued == nil && len(c.b)-from <= maxKept && s.differs.Add(1)%4 == 1 {
-		end := string(c.b[from:])
-		s.ending.Store(&end)
+	if s != nil && ev.Mark == nil && ev.Issued == nil && s.differs.Add(1)%4 == 1 {
+		k := d.known.known(end)
+		s.ending.Store(&k)
 	}
 	return true
 }
 
-// maxKept bounds what is kept of a sender's last event.
-const maxKept = 512
-
 // client reads the addresses and the user agent.
-func (c *cursor) client(ev *Event) (ok bool) {
-	s, from := ev.Sender, c.i
+func (d *decoder) client(c *cursor, ev *Event) (ok bool) {
+	s, list := ev.Sender, c.b[c.i:]
 	if s != nil {
-		if last := s.last.Load(); last != nil && c.take(last.text) {
-			ev.SourceIP, ev.UserAgent, ev.Client = last.ip, last.agent, last
+		if last := s.last.Load(); last != nil && d.known.next(list, &last.list) {
+			c.i += last.list.size
+			ev.SourceIP, ev.UserAgent, ev.Client = last.ip.of(list), last.agent.of(list), last
 			return true
 		}
 	}
@@ -243,8 +241,9 @@ func (c *cursor) client(ev *Event) (ok bool) {
 			return false
 		}
 	}
-	if s != nil && agent && c.i-from < maxKept && s.misses.Add(1)%4 == 1 {
-		s.keep(string(c.b[from:c.i]), ev)
+	if n := len(list) - len(c.b[c.i:]); s != nil && agent && n <= maxKept && s.misses.Add(1)%4 == 1 {
+		ev.Client = &Client{d.known.known(list[:n]), spanOf(list, ev.SourceIP), spanOf(list, ev.UserAgent)}
+		s.last.Store(ev.Client)
 	}
 	return true
 }

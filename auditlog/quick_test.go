@@ -68,7 +68,7 @@ func asText(e Event) string {
 // and it is the way that all lines take but those with an escape in a name.
 func TestQuickIsRight(t *testing.T) {
 	lines, took := realLines(t), 0
-	d := &decoder{known: &senders{}}
+	d := &decoder{known: newSenders()}
 	for _, line := range lines {
 		if agree(t, d, line) {
 			took++
@@ -138,7 +138,7 @@ func odd() map[string]string {
 
 // TestOddEvents: whatever an event looks like, it is read as the walk reads it.
 func TestOddEvents(t *testing.T) {
-	d := &decoder{known: &senders{}}
+	d := &decoder{known: newSenders()}
 	for name, line := range odd() {
 		took := agree(t, d, []byte(line))
 		if name == "usual" && !took {
@@ -156,7 +156,7 @@ func TestOddEvents(t *testing.T) {
 // TestSenders: of more senders than there is room for, each is read right.
 func TestSenders(t *testing.T) {
 	line := odd()["usual"]
-	d := &decoder{known: &senders{}}
+	d := &decoder{known: newSenders()}
 	for i := range 3 * senderSlots {
 		id := fmt.Sprintf("%08x-7837-40e1-a4eb-72aac064f33c", i%(2*senderSlots))
 		var ev Event
@@ -179,11 +179,38 @@ func FuzzQuick(f *testing.F) {
 	for _, line := range odd() {
 		f.Add([]byte(line))
 	}
-	d := &decoder{known: &senders{}}
+	d := &decoder{known: newSenders()}
 	f.Fuzz(func(t *testing.T, line []byte) {
 		if bytes.IndexByte(line, '\n') >= 0 || !bytes.Equal(trim(line), line) {
 			return
 		}
 		agree(t, d, line)
 	})
+}
+
+// TestNextMark: the mark's text is found wherever it stands, as often as it
+// stands there, and nothing else is.
+func TestNextMark(t *testing.T) {
+	for n := range 400 {
+		text := bytes.Repeat([]byte("seconds after warnin hold old w"), 20)[:n]
+		if at := nextMark(text, 0); at != -1 {
+			t.Fatalf("found at %d in %q", at, text)
+		}
+		for at := 0; at+len(markText) <= n; at++ {
+			with := bytes.Clone(text)
+			copy(with[at:], markText)
+			for from := range n + 1 {
+				want := -1
+				if at >= from {
+					want = at
+				}
+				if got := nextMark(with, from); got != want {
+					t.Fatalf("%q from %d: found at %d, want %d", with, from, got, want)
+				}
+			}
+			if n > 120 && at%7 != 0 {
+				at += 5
+			}
+		}
+	}
 }

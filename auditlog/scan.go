@@ -17,7 +17,7 @@ type Options struct {
 	// same time; 0 means one per processor.
 	Workers int
 	// MarksOnly asks only for events with a stale-token mark or a 401, at full
-	// speed. Other lines are counted as Skipped and not decoded.
+	// speed. Other lines are passed over (Stats.Skipped).
 	MarksOnly bool
 	// Strict walks over every byte of every event, and over none in a hurry: a
 	// check of the fast way, which must come to the same.
@@ -35,8 +35,8 @@ type Stats struct {
 	// Events decoded, JSON objects that are no audit events, and lines that are
 	// cut, are no JSON, or are longer than an event may be.
 	Events, Other, Truncated, Corrupt, Long int64
-	// Skipped counts lines that were not decoded because of Options.MarksOnly.
-	Skipped int64
+	// Skipped tells that lines were passed over because of Options.MarksOnly.
+	Skipped bool
 	// Shapes of what was decoded that leave something out.
 	Shapes Shape
 	// First and Last are the earliest and latest time of an event.
@@ -66,7 +66,7 @@ func Scan(ctx context.Context, sources []Source, o Options, sink func([]Event)) 
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	s := &scan{marksOnly: o.MarksOnly, strict: o.Strict, sink: sink, done: o.Done, blocks: make(chan *block, o.Workers)}
-	s.known = &senders{}
+	s.known = newSenders()
 	s.pool.New = func() any { return &block{buf: make([]byte, blockSize)} }
 
 	var workers sync.WaitGroup
@@ -79,7 +79,7 @@ func Scan(ctx context.Context, sources []Source, o Options, sink func([]Event)) 
 					s.decodeChunk(b.chunk, d, &buf)
 					continue
 				}
-				s.lines(b.stream, d, b.buf[:b.n], b.seq)
+				s.lines(b.stream, d, b.buf[:b.n], spot{b.seq, -1})
 				s.pool.Put(b)
 			}
 		})
@@ -137,14 +137,16 @@ type stream struct {
 	mu    sync.Mutex
 	stats Stats
 	// perText is how many lines each text of the stream has, and bad the first
-	// bad line of each.
+	// bad line of each; of a file that is read in chunks only the first bad line
+	// is kept, by its offset, until its number is wanted.
 	perText []int32
 	bad     map[int]badLine
 }
 
-// badLine is the first bad line of a block.
+// badLine is the first bad line of a text: its number, counted from 1, or where
+// it begins.
 type badLine struct {
-	line   int
+	place  int64
 	reason string
 }
 
@@ -155,7 +157,7 @@ func (st *stream) result() Stats {
 	before := int64(0)
 	for seq, n := range st.perText {
 		if b, ok := st.bad[seq]; ok {
-			out.BadLine, out.BadReason = before+int64(b.line), b.reason
+			out.BadLine, out.BadReason = before+b.place, b.reason
 			break
 		}
 		before += int64(n)
@@ -262,7 +264,7 @@ func (s *scan) cut(ctx context.Context, st *stream, r io.Reader) error {
 		switch {
 		case readErr != nil:
 		case end == 0:
-			if readErr = s.longLine(st, b, r, st.place()); readErr == nil {
+			if readErr = s.longLine(st, b, r, spot{st.place(), -1}); readErr == nil {
 				continue
 			}
 		default:

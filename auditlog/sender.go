@@ -3,74 +3,101 @@ package auditlog
 import (
 	"bytes"
 	"encoding/binary"
+	"hash/maphash"
 	"sync/atomic"
 )
 
 // Sender is who made a request: the event's user, read once and shared by all
-// events in which it stands byte for byte the same.
+// events in which it stands byte for byte the same. Not the bytes are kept but
+// their hash of 64 bits, under a key that is drawn anew for each scan, and where
+// in them the fields stand.
 type Sender struct {
 	// Note is for the sink, which may keep there what it found about the sender.
 	// Several goroutines share it: the sink guards it.
 	Note any
 
-	text     []byte // the user's object, without its first bracket
-	hash     uint32
-	username []byte
-	id       []byte
-	podName  []byte
-	podUID   []byte
-	nodeName []byte
+	key                                 uint32
+	user                                known
+	name, id, podName, podUID, nodeName span
 
 	// What stood around the user lately: from where requests came, and how an
 	// event without an annotation of interest ended.
 	last            atomic.Pointer[Client]
-	ending          atomic.Pointer[string]
+	ending          atomic.Pointer[known]
 	misses, differs atomic.Uint32
 }
 
 // Client is from where a sender made requests, shared by the events in which it
 // stands byte for byte the same.
 type Client struct {
-	text      string // the lists of addresses and the user agent
-	ip, agent []byte
+	list      known // the addresses and the user agent
+	ip, agent span
 }
 
-// keep makes an event's client the one that is looked for first.
-func (s *Sender) keep(text string, ev *Event) {
-	both := append(bytes.Clone(ev.SourceIP), ev.UserAgent...)
-	n := len(ev.SourceIP)
-	client := &Client{text, both[:n:n], both[n:]}
-	s.last.Store(client)
-	ev.Client = client
+// known is a text that was read before.
+type known struct {
+	size int
+	sum  uint64
+}
+
+func (s *senders) known(text []byte) known { return known{len(text), maphash.Bytes(s.seed, text)} }
+
+// next tells whether the text begins with the known one.
+func (s *senders) next(text []byte, k *known) bool {
+	return len(text) >= k.size && maphash.Bytes(s.seed, text[:k.size]) == k.sum
+}
+
+// span is where a field stands in a text.
+type span struct{ from, to uint16 }
+
+func spanOf(text, field []byte) span {
+	if field == nil {
+		return span{}
+	}
+	// Both end where the same memory does.
+	from := cap(text) - cap(field)
+	return span{uint16(from), uint16(from + len(field))}
+}
+
+func (s span) of(text []byte) []byte {
+	if s.to == 0 {
+		return nil
+	}
+	return text[s.from:s.to]
 }
 
 // senders is a table of the senders that were met. Slots are read and written
 // without a lock: losing a race costs reading a user twice.
 type senders struct {
+	seed  maphash.Seed
 	slots [senderSlots]atomic.Pointer[Sender]
-	held  atomic.Int64 // bytes
+	held  atomic.Int64
 }
 
 const (
 	senderSlots = 1 << 15
 	senderTries = 4
-	// maxSenders bounds the memory of all senders, maxSender that of one.
-	maxSenders = 8 << 20
-	maxSender  = 4 << 10
+	// maxSenders bounds how many are kept, maxKept the bytes of a text.
+	maxSenders = 1 << 14
+	maxKept    = 4 << 10
 )
+
+func newSenders() *senders { return &senders{seed: maphash.MakeSeed()} }
 
 // sender reads the user at the cursor, up to and over its bracket.
 func (d *decoder) sender(c *cursor, ev *Event) bool {
 	rest := c.b[c.i:]
-	hash := hashUser(rest)
+	key := hashUser(rest)
 	for i := range uint32(senderTries) {
-		s := d.known.slots[(hash+i)%senderSlots].Load()
+		s := d.known.slots[(key+i)%senderSlots].Load()
 		if s == nil {
 			break
 		}
-		if s.hash == hash && bytes.HasPrefix(rest, s.text) {
-			c.i += len(s.text)
-			s.give(ev)
+		if s.key == key && d.known.next(rest, &s.user) {
+			c.i += s.user.size
+			ev.Sender = s
+			ev.Username, ev.CredentialID = s.name.of(rest), s.id.of(rest)
+			ev.PodName, ev.PodUID, ev.NodeName = s.podName.of(rest), s.podUID.of(rest), s.nodeName.of(rest)
 			return true
 		}
 	}
@@ -78,42 +105,30 @@ func (d *decoder) sender(c *cursor, ev *Event) bool {
 	if !c.user(ev) {
 		return false
 	}
-	if text := c.b[from:c.i]; len(text) <= maxSender {
-		d.known.add(newSender(text, hash)).give(ev)
+	if text := c.b[from:c.i]; len(text) <= maxKept {
+		ev.Sender = d.known.add(&Sender{
+			key: key, user: d.known.known(text), name: spanOf(rest, ev.Username), id: spanOf(rest, ev.CredentialID),
+			podName: spanOf(rest, ev.PodName), podUID: spanOf(rest, ev.PodUID), nodeName: spanOf(rest, ev.NodeName),
+		})
 	}
 	return true
 }
 
-// newSender copies a user that can be read.
-func newSender(text []byte, hash uint32) *Sender {
-	var ev Event
-	c := cursor{b: bytes.Clone(text)}
-	c.user(&ev)
-	return &Sender{text: c.b, hash: hash, username: ev.Username, id: ev.CredentialID, podName: ev.PodName, podUID: ev.PodUID, nodeName: ev.NodeName}
-}
-
-func (s *Sender) give(ev *Event) {
-	ev.Sender = s
-	ev.Username, ev.CredentialID, ev.PodName, ev.PodUID, ev.NodeName = s.username, s.id, s.podName, s.podUID, s.nodeName
-}
-
 // add keeps a sender, in the place of another one if need be.
 func (k *senders) add(s *Sender) *Sender {
-	size := int64(len(s.text)) + 256
-	if k.held.Add(size) > maxSenders {
+	if k.held.Add(1) > maxSenders {
 		for i := range k.slots {
 			k.slots[i].Store(nil)
 		}
-		k.held.Store(size)
+		k.held.Store(1)
 	}
 	for i := range uint32(senderTries) {
-		if slot := &k.slots[(s.hash+i)%senderSlots]; slot.CompareAndSwap(nil, s) {
+		if slot := &k.slots[(s.key+i)%senderSlots]; slot.CompareAndSwap(nil, s) {
 			return s
 		}
 	}
-	slot := &k.slots[(s.hash+s.hash>>16%senderTries)%senderSlots]
-	if old := slot.Swap(s); old != nil {
-		k.held.Add(-int64(len(old.text)) - 256)
+	if old := k.slots[(s.key+s.key>>16%senderTries)%senderSlots].Swap(s); old != nil {
+		k.held.Add(-1)
 	}
 	return s
 }

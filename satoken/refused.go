@@ -70,8 +70,8 @@ func (s *timeSet) after(at int64) (int64, bool) {
 }
 
 // idle is how long a fresh token may be unused before it is surely dead: its
-// hour is over, and the log's clock has gone on as long again.
-const idle = int64(2 * time.Hour)
+// hour is over, and the log's clock has gone on for half as long again.
+const idle = int64(90 * time.Minute)
 
 // forget lets go of fresh tokens that are out of use, when there are many, so
 // that memory is bounded by what lives and not by the length of the log. What
@@ -92,7 +92,7 @@ func (t *Tally) forget() {
 		t.budget.fresh.used -= tok.ids.n
 		delete(t.tokens, id)
 	}
-	t.forgetAt = max(maxFresh, 2*len(t.tokens))
+	t.forgetAt = max(maxFresh, len(t.tokens)+len(t.tokens)/4)
 	if len(t.names) >= 4*maxRefused {
 		t.names = map[string]string{}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/kubecred/kubecred/auditlog"
 )
@@ -44,7 +45,7 @@ type Tally struct {
 const (
 	maxClients  = 32      // kept of one token
 	maxRefused  = 10_000  // clients whose refusals are kept
-	maxFresh    = 60_000  // tokens kept before unused fresh ones are forgotten
+	maxFresh    = 20_000  // tokens kept before unused fresh ones are forgotten
 	maxIDs      = 1 << 18 // audit ids kept of marked tokens
 	maxFreshIDs = 1 << 17 // and of others
 	maxText     = 256     // bytes kept of a name or user agent
@@ -207,8 +208,11 @@ func (t *Tally) find(ev *auditlog.Event, account []byte, at int64, mark auditlog
 		tok, ok := t.tokens[string(id)]
 		if !ok {
 			tok = t.new(ev, account, at)
-			tok.id = strings.TrimPrefix(text(id), "JTI=")
-			t.tokens[string(id)] = tok
+			key := string(id)
+			if tok.id = strings.TrimPrefix(key, "JTI="); len(id) > maxText || !utf8.ValidString(key) {
+				tok.id = strings.TrimPrefix(text(id), "JTI=")
+			}
+			t.tokens[key] = tok
 			t.forget()
 		}
 		t.mark(tok, issued)

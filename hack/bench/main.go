@@ -1,20 +1,19 @@
 // Bench times whole processes of kubecred and prints a Markdown table: the
 // median of several runs, the peak memory, and the ratio to a baseline that is
 // measured in the same run. It needs only Go; baselines that are not installed
-// (grep, rg) are left out and named below the table. The credential plugins are
-// measured beside their peers by conformance/cmd/bench.
+// (grep, rg, jq, duckdb) are left out and named below the table. The credential plugins are
+// measured beside their peers by conformance/cmd/bench. With -graph it times scans
+// of logs from 10 MB to 10 GB instead, and draws them.
 package main
 
 import (
 	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,10 +21,15 @@ import (
 )
 
 func main() {
-	size := flag.Int64("mb", 1024, "size of the plain audit log, in MB")
+	size := flag.Int64("size", 3000, "size of the plain audit log, in `MB`")
 	runs := flag.Int("runs", 9, "runs of each short command; long ones run 3 times")
+	graph := flag.String("graph", "", "draw the cost of scans from 10 MB to 10 GB into this `file`")
 	flag.Parse()
-	if err := run(*size<<20, *runs, os.Stdout); err != nil {
+	do := func() error { return run(*size*1e6, *runs, os.Stdout) }
+	if *graph != "" {
+		do = func() error { return drawCosts(*graph, os.Stdout) }
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -45,6 +49,20 @@ type row struct {
 type result struct {
 	median time.Duration
 	peak   int64 // bytes
+	bytes  int64 // read by one run, 0 if it is not about that
+}
+
+// ratioText compares two times, or, where both read something, the times that a
+// byte takes.
+func ratioText(a, base result) string {
+	x := a.median.Seconds() / base.median.Seconds()
+	if a.bytes > 0 && base.bytes > 0 {
+		x *= float64(base.bytes) / float64(a.bytes)
+	}
+	if x < 0.1 {
+		return fmt.Sprintf("1/%.0f", 1/x)
+	}
+	return fmt.Sprintf("%.2f x", x)
 }
 
 func run(size int64, runs int, out io.Writer) error {
@@ -60,7 +78,7 @@ func run(size int64, runs int, out io.Writer) error {
 	}
 	rows, missing := in.rows(runs)
 	results := map[string]result{}
-	fmt.Fprintf(out, "%s/%s, %d CPUs, %s, %d MB of log\n\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), size>>20)
+	fmt.Fprintf(out, "%s/%s, %d CPUs, %s, %s of log\n\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), sizeText(size))
 	fmt.Fprintln(out, "| what | median | GB/s | peak memory | compared with | takes |")
 	fmt.Fprintln(out, "| --- | --: | --: | --: | --- | --: |")
 	for _, r := range rows {
@@ -75,7 +93,7 @@ func run(size int64, runs int, out io.Writer) error {
 			speed = fmt.Sprintf("%.2f", float64(r.bytes)/1e9/res.median.Seconds())
 		}
 		if base, ok := results[r.baseline]; ok {
-			ratio = fmt.Sprintf("%.2f x", res.median.Seconds()/base.median.Seconds())
+			ratio = ratioText(res, base)
 		}
 		fmt.Fprintf(out, "| %s | %s | %s | %.1f MiB | %s | %s |\n", r.name, res.median.Round(100*time.Microsecond), speed, float64(res.peak)/(1<<20), r.baseline, ratio)
 	}
@@ -90,7 +108,7 @@ func run(size int64, runs int, out io.Writer) error {
 func (in inputs) measure(r row) (result, error) {
 	var times []time.Duration
 	var peak int64
-	for range r.runs + 1 { // the first one warms caches and does not count
+	for range r.runs + 1 { // the first one warms caches and counts only where it is the only one
 		took, rss, err := in.once(r)
 		if err != nil {
 			return result{}, err
@@ -98,9 +116,9 @@ func (in inputs) measure(r row) (result, error) {
 		times = append(times, took)
 		peak = max(peak, rss)
 	}
-	times = times[1:]
+	times = times[min(1, len(times)-1):]
 	slices.Sort(times)
-	return result{times[len(times)/2], peak}, nil
+	return result{times[len(times)/2], peak, r.bytes}, nil
 }
 
 func (in inputs) once(r row) (time.Duration, int64, error) {
@@ -134,81 +152,3 @@ func (in inputs) once(r row) (time.Duration, int64, error) {
 
 // writeOnly hides the other methods of a writer, so that os/exec makes a pipe.
 type writeOnly struct{ io.Writer }
-
-// inputs are the programs and files that the rows use.
-type inputs struct {
-	kubecred, oneWord                string
-	launch, result                   string
-	kubeconfig, log, images, imgconf string
-	logSize                          int64
-}
-
-func prepare(dir string, size int64) (inputs, error) {
-	in := inputs{
-		kubecred: filepath.Join(dir, "kubecred"), oneWord: filepath.Join(dir, "oneword"),
-		launch: filepath.Join(dir, "launch"), result: filepath.Join(dir, "result"),
-		kubeconfig: filepath.Join(dir, "config"), log: filepath.Join(dir, "audit.log"),
-		images: filepath.Join(dir, "images"), imgconf: filepath.Join(dir, "provider.yaml"),
-	}
-	source := filepath.Join(dir, "oneword.go")
-	if err := os.WriteFile(source, []byte("package main\n\nimport \"os\"\n\nfunc main() { os.Stdout.WriteString(\"token\\n\") }\n"), 0o600); err != nil {
-		return in, err
-	}
-	for target, pkg := range map[string]string{in.kubecred: "./cmd/kubecred", in.oneWord: source, in.launch: "./hack/bench/launch"} {
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", target, pkg)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return in, fmt.Errorf("go build %s: %w: %s", pkg, err, out)
-		}
-	}
-	var err error
-	if err = os.WriteFile(in.kubeconfig, contexts(10_000), 0o600); err != nil {
-		return in, err
-	}
-	if err = os.WriteFile(in.imgconf, providers(100), 0o600); err != nil {
-		return in, err
-	}
-	if err = os.WriteFile(in.images, images(10_000), 0o600); err != nil {
-		return in, err
-	}
-	f, err := os.Create(in.log)
-	if err != nil {
-		return in, err
-	}
-	in.logSize, err = io.Copy(f, auditLog(size))
-	return in, errors.Join(err, f.Close())
-}
-
-func (in inputs) rows(runs int) (rows []row, missing []string) {
-	const mark = "seconds after warning threshold"
-	scan := []string{in.kubecred, "tokens", "scan", "--profile", "eks", "--now", "2026-11-22T04:13:00Z", "--fail-on", "never", "-o", "json"}
-	rows = []row{
-		{name: "one-word Go program", argv: []string{in.oneWord}, runs: runs},
-		{name: "kubecred version", argv: []string{in.kubecred, "version"}, baseline: "one-word Go program", runs: runs},
-		{name: "kubecred kubeconfig check, 10,000 contexts", argv: []string{in.kubecred, "kubeconfig", "check", "--kubeconfig", in.kubeconfig, "-o", "json"}, runs: 3, ok: []int{1}},
-		{name: "kubecred image explain, 10,000 images, 100 providers", argv: []string{in.kubecred, "image", "explain", "-", "--config", in.imgconf, "-o", "json"}, runs: 3, ok: []int{1},
-			stdin: func() io.Reader { data, _ := os.ReadFile(in.images); return bytes.NewReader(data) }},
-	}
-	for _, tool := range []struct {
-		name string
-		argv []string
-		size int64
-	}{
-		{"grep -cF", []string{"grep", "-cF", mark, in.log}, in.logSize},
-		{"rg -cF", []string{"rg", "-cF", mark, in.log}, in.logSize},
-	} {
-		if _, err := exec.LookPath(tool.argv[0]); err != nil {
-			missing = append(missing, tool.argv[0])
-			continue
-		}
-		rows = append(rows, row{name: tool.name, argv: tool.argv, runs: 3, bytes: tool.size, ok: []int{1}})
-	}
-	baseline := rows[len(rows)-1].name
-	rows = append(rows,
-		row{name: "kubecred tokens scan --marks", argv: append(slices.Clone(scan), "--marks", in.log), baseline: baseline, runs: 3, bytes: in.logSize},
-		row{name: "kubecred tokens scan", argv: append(slices.Clone(scan), in.log), baseline: baseline, runs: 3, bytes: in.logSize},
-		row{name: "kubecred tokens scan, ten times that on stdin", argv: append(slices.Clone(scan), "-"), runs: 1, bytes: 10 * in.logSize,
-			stdin: func() io.Reader { return auditLog(10 * in.logSize) }},
-	)
-	return rows, missing
-}

@@ -81,6 +81,7 @@ the last hour or for --since:
 			// low and costs next to nothing.
 			defer debug.SetGCPercent(debug.SetGCPercent(20))
 			defer debug.SetMemoryLimit(debug.SetMemoryLimit(softLimit))
+			leaveStart()
 			bar := a.startProgress("reading audit logs", args)
 			o.done = bar.done()
 			s, err := a.scanTokens(cmd.Context(), args, o)
@@ -183,7 +184,7 @@ func nothingRead(names []string, stats []auditlog.Stats) error {
 	}
 	var bad *auditlog.Stats
 	for i, s := range stats {
-		if s.Events > 0 || s.Skipped > 0 {
+		if s.Events > 0 || s.Skipped {
 			return nil
 		}
 		if s.Err != nil && bad == nil {

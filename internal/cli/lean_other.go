@@ -1,0 +1,6 @@
+//go:build !linux
+
+package cli
+
+// leaveStart does something on Linux only.
+func leaveStart() {}
