@@ -83,6 +83,12 @@ func run(ctx context.Context, runs int, only string, out io.Writer) error {
 			continue
 		}
 		fmt.Fprintln(os.Stderr, "measuring:", t.title)
+		p := p
+		if t.env != nil {
+			if p.env, err = t.env(p, fake); err != nil {
+				return err
+			}
+		}
 		rows := slices.DeleteFunc(t.rows(p.programs), func(r *row) bool { return r.argv[0] == "" })
 		if err := p.measure(ctx, rows, runs); err != nil {
 			return err
