@@ -89,11 +89,14 @@ func run(ctx context.Context, runs int, only string, out io.Writer) error {
 				return err
 			}
 		}
-		rows := slices.DeleteFunc(t.rows(p.programs), func(r *row) bool { return r.argv[0] == "" })
-		if err := p.measure(ctx, rows, runs); err != nil {
-			return err
+		fmt.Fprintf(out, "\n%s\n\n", t.title)
+		if t.rows != nil {
+			rows := slices.DeleteFunc(t.rows(p.programs), func(r *row) bool { return r.argv[0] == "" })
+			if err := p.measure(ctx, rows, runs); err != nil {
+				return err
+			}
+			show(out, rows)
 		}
-		show(out, t, rows)
 		if t.after != nil {
 			if err := t.after(ctx, p, out); err != nil {
 				return err

@@ -52,6 +52,7 @@ var tables = []table{
 	{"client", "Tokens for the API server", clientRows, crowd, nil},
 	{"image", "Passwords for a registry, with keys in the environment and AWS over plain HTTP", imageRows, nil, nil},
 	{"node", "Passwords for a registry as on a node: the keys of the instance's role, and AWS over HTTPS", imageRows, nil, nodeEnv},
+	{"match", "Matching, with compiled patterns", nil, matching, nil},
 }
 
 func tableNames() (names []string) {

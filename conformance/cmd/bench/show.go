@@ -10,8 +10,7 @@ import (
 
 // show prints a table. A ratio is of the row's time to that of the row it is
 // compared with, and so for memory; with the promise, where there is one.
-func show(out io.Writer, t table, rows []*row) {
-	fmt.Fprintf(out, "\n%s\n\n", t.title)
+func show(out io.Writer, rows []*row) {
 	fmt.Fprintln(out, "| what | median | peak memory | beside | time | promised | memory | promised |")
 	fmt.Fprintln(out, "| --- | --: | --: | --- | --: | --: | --: | --: |")
 	byName := map[string]*row{}

@@ -6,8 +6,11 @@
 //	oracle config   {"path"}            -> does a kubelet start with this config?
 //	oracle keyring  {"config","binDir","serviceAccounts","lookups"} -> which
 //	                credentials does it try, in which order?
+//	oracle secrets  {"secrets","dir","files","images"} -> and which of the pod's and
+//	                the node's own?
+//	oracle timing   {"patterns","images"} -> how long does matching take it?
 //
-// match and config take any number of questions. keyring takes one, because the
+// keyring and timing take one question, the others any number. keyring because the
 // kubelet's registry of providers belongs to the whole process: one process for
 // each case.
 //
@@ -28,7 +31,7 @@ import (
 
 func main() {
 	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: oracle match|config|keyring, questions on stdin")
+		fmt.Fprintln(os.Stderr, "usage: oracle match|config|keyring|secrets|timing, questions on stdin")
 		os.Exit(2)
 	}
 	var err error
@@ -39,6 +42,10 @@ func main() {
 		err = eachConfig()
 	case "keyring":
 		err = one(keyring)
+	case "secrets":
+		err = each(pullSecrets)
+	case "timing":
+		err = one(timing)
 	default:
 		err = fmt.Errorf("no mode %q", os.Args[1])
 	}

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"testing"
+
 	"k8s.io/kubernetes/pkg/credentialprovider"
 	"k8s.io/kubernetes/pkg/util/parsers"
 )
@@ -38,4 +41,37 @@ func match(q matchQuestion) matchAnswer {
 	// isImageAllowed in pkg/credentialprovider/plugin/plugin.go drops the error, too.
 	a.Match, _ = credentialprovider.URLsMatchStr(q.Pattern, a.Repository)
 	return a
+}
+
+type timingQuestion struct {
+	Patterns []string `json:"patterns"`
+	Images   []string `json:"images"`
+}
+
+type timingAnswer struct {
+	// Nanoseconds and Allocations are those of one image against all patterns.
+	Nanoseconds float64 `json:"nanoseconds"`
+	Allocations float64 `json:"allocations"`
+}
+
+// timing measures the kubelet's matching, which goes through the patterns of a
+// provider (isImageAllowed in pkg/credentialprovider/plugin/plugin.go).
+func timing(q timingQuestion) (timingAnswer, error) {
+	r := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		i := 0
+		for b.Loop() {
+			image := q.Images[i%len(q.Images)]
+			i++
+			for _, pattern := range q.Patterns {
+				if matched, _ := credentialprovider.URLsMatchStr(pattern, image); matched {
+					break
+				}
+			}
+		}
+	})
+	if r.N == 0 {
+		return timingAnswer{}, errors.New("nothing was measured")
+	}
+	return timingAnswer{float64(r.T.Nanoseconds()) / float64(r.N), float64(r.AllocsPerOp())}, nil
 }
