@@ -16,6 +16,7 @@ func (f *file) identityMapping(d document) {
 	e := Entry{Section: subject, Pos: r.pos(d.node)}
 	spec := get(d.node, "spec")
 	arn, arnPos := "", e.Pos
+	before := len(r.src.Faults)
 	for _, p := range pairs(spec) {
 		switch p.key.Value {
 		case "arn":
@@ -32,6 +33,16 @@ func (f *file) identityMapping(d document) {
 					r.src.dead(p.value.Value, fmt.Sprintf("%s: its key is %q and must be arn", how, p.key.Value), r.pos(p.value))
 				}
 			}
+		}
+	}
+	// A typed client can not decode such an object at all.
+	for i := range r.src.Faults[before:] {
+		if q := &r.src.Faults[before+i]; q.Code == "KC415" || q.Code == "KC408" {
+			q.Fatal = true
+			if arn != "" {
+				r.src.dead(arn, "YAML: a field of the object is of the wrong type, so it is not read", arnPos)
+			}
+			return
 		}
 	}
 	if arn == "" {

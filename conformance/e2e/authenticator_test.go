@@ -40,7 +40,8 @@ type webhookWorld struct {
 	*lab.Lab
 	dir, address string
 	aws          *awsfake.Server
-	config       string // kubeconfig of an IAM user
+	config       string        // kubeconfig of an IAM user
+	log          *lockedBuffer // of the webhook that was started last
 }
 
 // newWebhookWorld starts all but the webhook itself.
@@ -93,8 +94,8 @@ func (w *webhookWorld) serve(ctx context.Context, t *testing.T, args ...string) 
 		"authenticator", "serve", "--cluster-id", "demo", "--address", w.address, "--reuse-port",
 		"--tls-cert", filepath.Join(w.dir, "cert.pem"), "--tls-key", filepath.Join(w.dir, "key.pem"), "--kubeconfig", w.AdminKubeconfig,
 	}, args...)...)
-	var log lockedBuffer
-	cmd.Stderr = &log
+	log := &lockedBuffer{}
+	w.log, cmd.Stderr = log, log
 	cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+w.aws.URL, "AWS_EC2_METADATA_DISABLED=true")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {

@@ -173,6 +173,13 @@ func reviewAt(ctx context.Context, t *testing.T, url, token string) decision {
 // startServer runs a server until the test ends and returns its address.
 func startServer(ctx context.Context, t *testing.T, env []string, program string, args func(port string) []string) string {
 	t.Helper()
+	url, _ := startProgram(ctx, t, env, program, args)
+	return url
+}
+
+// startProgram is startServer with the process's id.
+func startProgram(ctx context.Context, t *testing.T, env []string, program string, args func(port string) []string) (string, int) {
+	t.Helper()
 	l := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	if err != nil {
@@ -196,5 +203,5 @@ func startServer(ctx context.Context, t *testing.T, env []string, program string
 	if err := wait.Listens(ctx, "127.0.0.1:"+port); err != nil {
 		t.Fatalf("%s does not listen: %v\n%s", program, err, log.String())
 	}
-	return "https://127.0.0.1:" + port + "/authenticate"
+	return "https://127.0.0.1:" + port + "/authenticate", cmd.Process.Pid
 }

@@ -33,6 +33,7 @@ type serveOptions struct {
 	stsTimeout                 time.Duration
 	limits                     authenticator.Limits
 	grace, linger              time.Duration
+	maxConns                   int
 	logFormat, logLevel        string
 	file                       authenticator.FileConfig
 }
@@ -82,6 +83,7 @@ each decision. SIGTERM ends it after the reviews that are under way.`,
 	f.IntVar(&o.limits.InFlightPerPrincipal, "sts-in-flight-per-principal", 512, "the same for one access key")
 	f.Float64Var(&o.limits.QPS, "sts-qps", 0, "bound on requests to STS a second, with bursts of twice as many; 0 for none")
 	f.Float64Var(&o.limits.QPSPerPrincipal, "sts-qps-per-principal", 0, "the same for one access key")
+	f.IntVar(&o.maxConns, "max-connections", 2048, "how many connections are kept; beyond it the one that was idle longest is closed")
 	f.DurationVar(&o.grace, "grace", 20*time.Second, "how long reviews under way may take at the end")
 	f.DurationVar(&o.linger, "linger", 0, "how long to go on after SIGTERM while /readyz says no")
 	f.BoolVar(&o.reuse, "reuse-port", false, "let a second server listen on the same address, to replace this one without a gap (Linux)")
@@ -142,7 +144,7 @@ func (a *app) serve(ctx context.Context, o *serveOptions) error {
 	srv := &authenticator.Server{
 		Handler: handler, Mappings: current, Certificate: certs.Get, Reach: reach.Check, Metrics: registry, Log: log,
 		Notes: func() []string { return append(reach.Notes(), handler.Notes()...) },
-		Grace: o.grace, Linger: o.linger,
+		Grace: o.grace, Linger: o.linger, MaxConns: o.maxConns,
 	}
 	return a.run(ctx, o, srv, certs, log)
 }

@@ -62,6 +62,9 @@ func (o *serveOptions) settle(cmd *cobra.Command, a *app) error {
 	if o.cacheTTL <= 0 || o.stsTimeout <= 0 || o.grace < 0 || o.linger < 0 {
 		return errors.New("--cache-ttl and --sts-timeout must be more than nothing, --grace and --linger not less (--cache-size 0 switches the cache off)")
 	}
+	if o.maxConns < 1 {
+		return errors.New("--max-connections must be at least 1")
+	}
 	return o.settleMappings(cmd)
 }
 
