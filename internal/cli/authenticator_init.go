@@ -122,6 +122,7 @@ func (a *app) initAuthenticator(o *initOptions) error {
 	fmt.Fprintf(a.Stdout, `
 next    copy cert.pem and key.pem to /var/kubecred-authenticator, and kubeconfig.yaml
         to /etc/kubernetes/kubecred-authenticator, on each control-plane node
+        for the DaemonSet let its user read the key: chown -R 65532 /var/kubecred-authenticator
         kubectl apply -f %s -f %s
         give kube-apiserver --authentication-token-webhook-config-file=/etc/kubernetes/kubecred-authenticator/kubeconfig.yaml
         and --authentication-token-webhook-version=v1
