@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -77,7 +78,7 @@ type way struct{ Label, Command, Summary string }
 type fact struct{ Key, Value string }
 
 func (h html) Handle(r finding.Report) error {
-	t, err := template.New("page").Parse(pageTemplate)
+	t, err := template.New("page").Funcs(template.FuncMap{"count": count}).Parse(pageTemplate)
 	if err != nil {
 		return err
 	}
@@ -263,4 +264,13 @@ func firstRows(r finding.Report, rows []row) ([]row, int) {
 		out = append(out, rows[i])
 	}
 	return out, len(picked) - len(out)
+}
+
+// count writes a number with commas, as the page's script does.
+func count(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }

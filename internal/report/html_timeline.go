@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kubecred/kubecred/finding"
@@ -212,7 +214,8 @@ func thin(dots []dot) []dot {
 	seen := map[dot]bool{}
 	var out []dot
 	for _, d := range dots {
-		k := dot{X: d.X[:len(d.X)-2], Class: d.Class} // to a tenth of a percent
+		x, _ := strconv.ParseFloat(strings.TrimSuffix(d.X, "%"), 64)
+		k := dot{X: strconv.Itoa(int(x * 2)), Class: d.Class} // to half a percent
 		if !seen[k] {
 			seen[k] = true
 			out = append(out, d)
