@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,34 @@ func TestTokensListOfALiveCluster(t *testing.T) {
 	if out.Status != 0 || out.Stderr != "" || strings.Contains(out.Stdout, "KC340") {
 		t.Errorf("%s", out)
 	}
+	// The API server streamed its watch cache, and was not asked for lists of
+	// what there may be many of.
+	mine := auditLines(t, `"username":"lister-`+ns+`"`)
+	for _, resource := range []string{"pods", "replicasets", "jobs"} {
+		if !strings.Contains(mine, "/"+resource+"?allowWatchBookmarks=true") || strings.Contains(mine, "/"+resource+"?limit=") {
+			t.Errorf("%s were not streamed:\n%s", resource, mine)
+		}
+	}
+
+	// Without the right to watch, the same comes in pages.
+	role := must[*rbacv1.ClusterRole](t)(shared.Admin.RbacV1().ClusterRoles().Get(ctx, "kubecred-tokens-list", metav1.GetOptions{}))
+	for i := range role.Rules {
+		role.Rules[i].Verbs = slices.DeleteFunc(role.Rules[i].Verbs, func(v string) bool { return v == "watch" })
+	}
+	role.ObjectMeta = metav1.ObjectMeta{Name: "list-only-" + ns}
+	if _, err := shared.Admin.RbacV1().ClusterRoles().Create(ctx, role, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	pager := "pager-" + ns
+	if err := shared.Grant(ctx, role.Name, pager); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now().UTC().Format(time.RFC3339)
+	inPages := kubecred(t, "tokens", "list", "--kubeconfig", must[string](t)(shared.UserKubeconfig(pager)), "-n", ns, "--profile", "eks", "-o", "json", "--now", at)
+	streamed := kubecred(t, "tokens", "list", "--kubeconfig", config, "-n", ns, "--profile", "eks", "-o", "json", "--now", at)
+	if inPages.Stdout != streamed.Stdout || inPages.Status != streamed.Status {
+		t.Errorf("in pages:\n%s\nas a stream:\n%s", inPages, streamed)
+	}
 
 	// Somebody who may do no more than read one namespace gets that one, and is
 	// told what is missing.
@@ -87,8 +116,23 @@ func TestTokensListOfALiveCluster(t *testing.T) {
 			t.Errorf("lacks %q:\n%s", want, out)
 		}
 	}
+	// With the right to list namespaces, the others are tried one by one and
+	// named, and the exit status says that the calendar is not whole.
+	_, err = shared.Admin.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: "namespaces-" + ns},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"list"}}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	all := kubecred(t, "tokens", "list", "--kubeconfig", config)
 	if all.Status != 2 || !strings.HasPrefix(all.Stderr, "kubecred: listing pods is forbidden in every namespace: name one with --namespace") {
 		t.Errorf("%s", all)
 	}
+	if err := shared.Grant(ctx, "namespaces-"+ns, user); err != nil {
+		t.Fatal(err)
+	}
+	some := kubecred(t, "tokens", "list", "--kubeconfig", config, "-o", "json")
+	wantStatus(t, some, 1)
+	wantText(t, some.Stdout, "1 pod, 1 workload", `"subject": "pods"`, `"kube-system"`)
 }

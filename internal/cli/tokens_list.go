@@ -158,21 +158,25 @@ func (a *app) judgedAt(flag string) (time.Time, error) {
 // read and the report says so.
 const listRBAC = `# What 'kubecred tokens list' reads. Listing secrets is asked for their labels
 # only (kubecred asks for metadata), but RBAC cannot grant that alone: leave that
-# rule out and the report does without token secrets.
+# rule out and the report does without token secrets. To watch is to list as a
+# stream, which spares the API server; without it, the lists are read in pages.
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
   name: kubecred-tokens-list
 rules:
 - apiGroups: [""]
-  resources: [pods, serviceaccounts, namespaces]
+  resources: [serviceaccounts, namespaces]
   verbs: [list]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
 - apiGroups: [apps]
   resources: [deployments, replicasets, statefulsets, daemonsets]
-  verbs: [list]
+  verbs: [list, watch]
 - apiGroups: [batch]
   resources: [jobs, cronjobs]
-  verbs: [list]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [secrets]
   verbs: [list]

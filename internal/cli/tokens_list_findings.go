@@ -250,7 +250,10 @@ func (l tokenList) denied() []finding.Finding {
 			message = fmt.Sprintf("not readable in %s: %s", plural(len(namespaces), "namespace", "namespaces"), d.Reason)
 		}
 		f := finding.New("KC340", d.Resource, message)
-		if d.Resource == "/metrics" {
+		switch d.Resource {
+		case "pods": // the calendar is not whole
+			f.Severity = finding.Error
+		case "/metrics":
 			f.Severity = finding.Info
 		}
 		if len(namespaces) > 0 {

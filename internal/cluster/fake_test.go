@@ -22,6 +22,8 @@ type fakeAPI struct {
 	text    map[string]string
 	deny    map[string]int // status by path
 	expire  string         // the continue token that is answered with 410 once
+	streams bool           // lists are streamed where that is asked for
+	cut     int            // streams of pods end after that many objects, 0 for never
 
 	mu       sync.Mutex
 	requests []string
@@ -51,6 +53,10 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	q := req.URL.Query()
+	if q.Get("watch") != "" {
+		f.stream(w, req, items)
+		return
+	}
 	limit, _ := strconv.Atoi(q.Get("limit"))
 	if f.pageOf > 0 && limit > f.pageOf {
 		limit = f.pageOf
@@ -81,8 +87,36 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"kind": kind, "apiVersion": version, "metadata": map[string]any{"continue": next}, "items": items[from:to]})
 }
 
+// stream sends a list as API servers do that know to (WatchList).
+func (f *fakeAPI) stream(w http.ResponseWriter, req *http.Request, items []any) {
+	if !f.streams || req.URL.Query().Get("sendInitialEvents") != "true" {
+		refuse(w, http.StatusUnprocessableEntity, "")
+		return
+	}
+	kind := obj{"kind": "Pod", "apiVersion": "v1"}
+	if strings.Contains(req.Header.Get("Accept"), "as=PartialObjectMetadata") {
+		kind = obj{"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
+	}
+	enc := json.NewEncoder(w)
+	for i, item := range items {
+		if f.cut > 0 && i == f.cut && strings.HasSuffix(req.URL.Path, "/pods") {
+			return
+		}
+		o := obj{}
+		for k, v := range kind {
+			o[k] = v
+		}
+		for k, v := range item.(obj) {
+			o[k] = v
+		}
+		_ = enc.Encode(obj{"type": "ADDED", "object": o})
+	}
+	_ = enc.Encode(obj{"type": "BOOKMARK", "object": obj{"kind": kind["kind"], "apiVersion": kind["apiVersion"],
+		"metadata": obj{"resourceVersion": "1", "annotations": obj{"k8s.io/initial-events-end": "true"}}}})
+}
+
 func refuse(w http.ResponseWriter, status int, next string) {
-	reason := map[int]string{403: "Forbidden", 404: "NotFound", 410: "Expired", 401: "Unauthorized", 500: "InternalError"}[status]
+	reason := map[int]string{403: "Forbidden", 404: "NotFound", 410: "Expired", 422: "Invalid", 401: "Unauthorized", 500: "InternalError"}[status]
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]any{
@@ -94,7 +128,12 @@ func refuse(w http.ResponseWriter, status int, next string) {
 // client starts the fake and connects to it.
 func (f *fakeAPI) client(t testing.TB) *Client {
 	t.Helper()
-	s := httptest.NewServer(f)
+	return clientOf(t, f)
+}
+
+func clientOf(t testing.TB, api http.Handler) *Client {
+	t.Helper()
+	s := httptest.NewServer(api)
 	t.Cleanup(s.Close)
 	c, err := newClient(&rest.Config{Host: s.URL}, "test")
 	if err != nil {

@@ -45,7 +45,7 @@ const (
 var secretResource = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 
 func (r *reader) readAccounts(ctx context.Context) error {
-	return r.each(ctx, "serviceaccounts", metav1.ListOptions{}, func(ctx context.Context, ns string, o metav1.ListOptions) (string, error) {
+	return r.each(ctx, "serviceaccounts", metav1.ListOptions{}, listing{page: func(ctx context.Context, ns string, o metav1.ListOptions) (string, error) {
 		list, err := r.kube.CoreV1().ServiceAccounts(ns).List(ctx, o)
 		if err != nil {
 			return "", err
@@ -59,7 +59,7 @@ func (r *reader) readAccounts(ctx context.Context) error {
 			r.out.Accounts[a.Namespace+"/"+a.Name] = kept
 		}
 		return list.Continue, nil
-	})
+	}})
 }
 
 // readSecrets reads the metadata of token secrets: the selector lets the API
@@ -84,7 +84,7 @@ func (r *reader) readSecrets(ctx context.Context) error {
 		r.out.Secrets = append(r.out.Secrets, s)
 	})
 	o := metav1.ListOptions{FieldSelector: "type=" + string(corev1.SecretTypeServiceAccountToken)}
-	if err := r.each(ctx, "secrets", o, list); err != nil {
+	if err := r.each(ctx, "secrets", o, listing{page: list}); err != nil {
 		return err
 	}
 	slices.SortFunc(r.out.Secrets, func(a, b LegacyToken) int {

@@ -5,7 +5,9 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
 )
 
 // ownerKind is a kind whose own owner is looked up.
@@ -34,7 +36,7 @@ type owned struct {
 
 func (r *reader) readOwners(ctx context.Context) error {
 	for _, k := range ownerKinds {
-		list := metadataLister(r.meta.Resource(k.resource), func(m *metav1.PartialObjectMetadata) {
+		keep := func(m *metav1.PartialObjectMetadata) {
 			o := owned{passes: k.passes}
 			if c := metav1.GetControllerOf(m); c != nil {
 				o.above, o.uid = r.ref(m.Namespace, c), string(c.UID)
@@ -42,8 +44,21 @@ func (r *reader) readOwners(ctx context.Context) error {
 				return // the end of the chain, which the pod's side knows already
 			}
 			r.owners[string(m.UID)] = o
-		})
-		if err := r.each(ctx, k.resource.Resource, metav1.ListOptions{}, list); err != nil {
+		}
+		l := listing{
+			page: metadataLister(r.meta.Resource(k.resource), keep),
+			watch: func(ctx context.Context, ns string, o metav1.ListOptions) (watch.Interface, error) {
+				return r.streamMeta.Resource(k.resource).Namespace(ns).Watch(ctx, o)
+			},
+			keep: func(o runtime.Object) {
+				if m, ok := o.(*metav1.PartialObjectMetadata); ok {
+					keep(m)
+				}
+			},
+			// An owner that is kept twice is kept once.
+			mark: func() func() { return func() {} },
+		}
+		if err := r.each(ctx, k.resource.Resource, metav1.ListOptions{}, l); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/metadata"
 )
 
@@ -42,6 +44,34 @@ func pages(ctx context.Context, namespace string, o metav1.ListOptions, list lis
 	}
 }
 
+// listing is how the objects of a resource are read.
+type listing struct {
+	page lister
+	// watch and keep read them one by one from a stream, where watch is not nil.
+	// Each object goes to keep. mark notes what there is already, and what it
+	// returns forgets what came since.
+	watch func(ctx context.Context, namespace string, o metav1.ListOptions) (watch.Interface, error)
+	keep  func(runtime.Object)
+	mark  func() (undo func())
+}
+
+// one reads a listing in a namespace, "" for all: as a stream from the API
+// server's watch cache where it gives one, else page by page.
+func (r *reader) one(ctx context.Context, namespace string, o metav1.ListOptions, l listing) error {
+	if l.watch != nil && !r.noStream {
+		undo := l.mark()
+		err := stream(ctx, namespace, o, l)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		// Not allowed, not known to this API server, or broken off: what it is
+		// shows when the same is asked for in pages.
+		r.noStream = true
+		undo()
+	}
+	return pages(ctx, namespace, o, l.page)
+}
+
 // metadataLister lists the metadata of a resource, which keeps specs (and the
 // data of secrets) at the API server.
 func metadataLister(r metadata.Getter, keep func(*metav1.PartialObjectMetadata)) lister {
@@ -61,10 +91,10 @@ func metadataLister(r metadata.Getter, keep func(*metav1.PartialObjectMetadata))
 // in all at once, or in each namespace where listing all at once is forbidden.
 // It returns the places that were denied, and an error only where it is none of
 // the API server's refusals.
-func (r *reader) each(ctx context.Context, resource string, o metav1.ListOptions, list lister) error {
+func (r *reader) each(ctx context.Context, resource string, o metav1.ListOptions, l listing) error {
 	namespaces := r.namespaces
 	if len(namespaces) == 0 {
-		err := pages(ctx, "", o, list)
+		err := r.one(ctx, "", o, l)
 		if !refused(err) {
 			return err
 		}
@@ -84,7 +114,7 @@ func (r *reader) each(ctx context.Context, resource string, o metav1.ListOptions
 		namespaces = r.found
 	}
 	for _, ns := range namespaces {
-		if err := pages(ctx, ns, o, list); refused(err) {
+		if err := r.one(ctx, ns, o, l); refused(err) {
 			r.deny(resource, ns, err)
 		} else if err != nil {
 			return err

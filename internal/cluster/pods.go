@@ -9,6 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 )
 
 func gitVersion(body []byte) string {
@@ -26,25 +28,41 @@ func (r *reader) readPods(ctx context.Context) error {
 	for i, s := range r.out.Secrets {
 		tokenSecrets[s.Namespace+"/"+s.Name] = i
 	}
-	err := r.each(ctx, "pods", metav1.ListOptions{}, func(ctx context.Context, ns string, o metav1.ListOptions) (string, error) {
-		list, err := r.kube.CoreV1().Pods(ns).List(ctx, o)
-		if err != nil {
-			return "", err
+	keep := func(p *corev1.Pod) {
+		names := podSecrets(p, tokenSecrets)
+		for _, n := range names {
+			// The cleaner counts finished pods too.
+			r.out.Secrets[tokenSecrets[p.Namespace+"/"+n]].Mounted = true
 		}
-		for i := range list.Items {
-			p := &list.Items[i]
-			names := podSecrets(p, tokenSecrets)
-			for _, n := range names {
-				// The cleaner counts finished pods too.
-				r.out.Secrets[tokenSecrets[p.Namespace+"/"+n]].Mounted = true
-			}
-			if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
-				r.out.Finished++
-				continue
-			}
-			r.out.Pods = append(r.out.Pods, r.trim(p, names))
+		if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
+			r.out.Finished++
+			return
 		}
-		return list.Continue, nil
+		r.out.Pods = append(r.out.Pods, r.trim(p, names))
+	}
+	err := r.each(ctx, "pods", metav1.ListOptions{}, listing{
+		page: func(ctx context.Context, ns string, o metav1.ListOptions) (string, error) {
+			list, err := r.kube.CoreV1().Pods(ns).List(ctx, o)
+			if err != nil {
+				return "", err
+			}
+			for i := range list.Items {
+				keep(&list.Items[i])
+			}
+			return list.Continue, nil
+		},
+		watch: func(ctx context.Context, ns string, o metav1.ListOptions) (watch.Interface, error) {
+			return r.streamKube.CoreV1().Pods(ns).Watch(ctx, o)
+		},
+		keep: func(o runtime.Object) {
+			if p, ok := o.(*corev1.Pod); ok {
+				keep(p)
+			}
+		},
+		mark: func() func() {
+			pods, finished := len(r.out.Pods), r.out.Finished
+			return func() { r.out.Pods, r.out.Finished = r.out.Pods[:pods], finished }
+		},
 	})
 	sortPods(r.out.Pods)
 	return err

@@ -22,6 +22,9 @@ type Client struct {
 	Name string
 	kube kubernetes.Interface
 	meta metadata.Interface
+	// The same without a bound for the whole of an answer, for streams.
+	streamKube kubernetes.Interface
+	streamMeta metadata.Interface
 }
 
 // Connect makes a client. It sends nothing yet.
@@ -38,6 +41,12 @@ func newClient(config *rest.Config, name string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	endless := rest.CopyConfig(config)
+	endless.Timeout = 0
+	streamMeta, err := metadata.NewForConfig(endless)
+	if err != nil {
+		return nil, err
+	}
 	// Protobuf is a third of the bytes and a tenth of the decoding.
 	config = rest.CopyConfig(config)
 	config.ContentType = "application/vnd.kubernetes.protobuf"
@@ -46,7 +55,13 @@ func newClient(config *rest.Config, name string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{Name: name, kube: kube, meta: meta}, nil
+	config = rest.CopyConfig(config)
+	config.Timeout = 0
+	streamKube, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{Name: name, kube: kube, meta: meta, streamKube: streamKube, streamMeta: streamMeta}, nil
 }
 
 var (
@@ -62,6 +77,7 @@ type reader struct {
 	out        Snapshot
 	owners     map[string]owned // by uid
 	words      map[string]string
+	noStream   bool // streams were tried, and are not to be had
 }
 
 // Read takes a snapshot: of the namespaces named, or of all. What it may not
