@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,5 +82,40 @@ func TestMetrics(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("lacks %q:\n%s", want, got)
 		}
+	}
+}
+
+// TestCalendarHasOneEventAWorkload, at its first date, whatever is found of it;
+// and the same one when it has another number of pods.
+func TestCalendarHasOneEventAWorkload(t *testing.T) {
+	at := time.Date(2026, 11, 22, 4, 13, 0, 0, time.UTC)
+	events := func(findings ...finding.Finding) []string {
+		var b bytes.Buffer
+		if err := (ics{&b}).Handle(finding.NewReport(at, findings, nil)); err != nil {
+			t.Fatal(err)
+		}
+		var out []string
+		for line := range strings.SplitSeq(strings.ReplaceAll(b.String(), "\r\n ", ""), "\r\n") {
+			if strings.HasPrefix(line, "UID:") || strings.HasPrefix(line, "SUMMARY:") {
+				out = append(out, line)
+			}
+		}
+		return out
+	}
+	due := func(code, subject string, days int) finding.Finding {
+		f := finding.New(code, subject, "")
+		f.Due = at.Add(time.Duration(days) * 24 * time.Hour)
+		return f
+	}
+	two := events(due("KC305", "secrets/kes", 60), due("KC301", "secrets/kes, 2 pods", 30), due("KC330", "apps/deployment/web", 80))
+	if len(two) != 4 || !slices.Contains(two, `SUMMARY:secrets/kes\, 2 pods breaks on 2026-12-22 04:13 UTC`) || !slices.Contains(two, `SUMMARY:apps/deployment/web may break on 2027-02-10 04:13 UTC`) {
+		t.Errorf("%q, want two events", two)
+	}
+	three := events(due("KC301", "secrets/kes, 3 pods", 20))
+	if len(three) != 2 || !slices.Contains(two, three[0]) {
+		t.Errorf("another number of pods is another event: %q, before %q", three, two)
+	}
+	if other := events(due("KC105", "user a", 1), due("KC106", "user a", 2)); len(other) != 4 {
+		t.Errorf("%q, want an event for each matter of a kubeconfig's user", other)
 	}
 }

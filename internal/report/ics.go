@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -12,8 +13,8 @@ import (
 	"github.com/kubecred/kubecred/finding"
 )
 
-// ics is a calendar (RFC 5545): an event for each finding that breaks on a day
-// to come, so long before that day that there is time to act.
+// ics is a calendar (RFC 5545): an event for each thing that breaks on a day to
+// come, so long before that day that there is time to act.
 type ics struct{ w io.Writer }
 
 // lead is how long before its day a finding is put into the calendar.
@@ -24,14 +25,46 @@ func (c ics) Handle(r finding.Report) error {
 	for _, line := range []string{"BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//kubecred//kubecred//EN", "CALSCALE:GREGORIAN", "X-WR-CALNAME:kubecred"} {
 		fold(&b, line)
 	}
-	for _, f := range r.Findings {
-		if f.Due.After(r.At) && f.Severity != finding.Info {
-			c.event(&b, r.At, f)
-		}
+	for _, f := range soonest(r) {
+		c.event(&b, r.At, f)
 	}
 	fold(&b, "END:VCALENDAR")
 	_, err := c.w.Write(b.Bytes())
 	return err
+}
+
+// podCount ends the subject of a workload's finding.
+var podCount = regexp.MustCompile(`, \d+ pods?$`)
+
+// what is the thing that breaks, by a name that stays the same from run to run: a
+// workload, whatever is found of it and however many pods it has. On the other
+// roads each finding is a matter of its own.
+func what(f finding.Finding) string {
+	if f.Road == finding.Pod {
+		return podCount.ReplaceAllString(f.Subject, "")
+	}
+	return f.Code + "\x00" + f.Subject
+}
+
+// soonest returns the findings that break on a day to come, of each thing the one
+// that does so first.
+func soonest(r finding.Report) []finding.Finding {
+	var out []finding.Finding
+	at := map[string]int{}
+	for _, f := range r.Findings {
+		if !f.Due.After(r.At) {
+			continue
+		}
+		i, known := at[what(f)]
+		switch {
+		case !known:
+			at[what(f)] = len(out)
+			out = append(out, f)
+		case f.Due.Before(out[i].Due):
+			out[i] = f
+		}
+	}
+	return out
 }
 
 func (c ics) event(b *bytes.Buffer, at time.Time, f finding.Finding) {
@@ -56,16 +89,20 @@ func (c ics) event(b *bytes.Buffer, at time.Time, f finding.Finding) {
 			}
 		}
 	}
-	// The same finding has the same id in the next run, so that a calendar
-	// moves its event instead of adding another.
-	id := sha256.Sum256([]byte(f.Code + "\x00" + f.Subject))
+	// The same thing has the same id in the next run, so that a calendar moves
+	// its event instead of adding another.
+	id := sha256.Sum256([]byte(what(f)))
+	breaks := " breaks on "
+	if f.Severity == finding.Info {
+		breaks = " may break on " // a worst case
+	}
 	for _, line := range []string{
 		"BEGIN:VEVENT",
 		fmt.Sprintf("UID:%x@kubecred", id[:12]),
 		"DTSTAMP:" + at.UTC().Format(stamp),
 		"DTSTART:" + start.Format(stamp),
 		"DTEND:" + start.Add(30*time.Minute).Format(stamp),
-		"SUMMARY:" + escapeICS(f.Subject+" breaks on "+finding.Moment(f.Due)),
+		"SUMMARY:" + escapeICS(f.Subject+breaks+finding.Moment(f.Due)),
 		"DESCRIPTION:" + escapeICS(strings.Join(text, "\n")),
 		"CATEGORIES:" + escapeICS(f.Code),
 		"TRANSP:TRANSPARENT",
