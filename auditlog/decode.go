@@ -17,6 +17,8 @@ type decoder struct {
 	// known senders, shared by all decoders of a scan.
 	known *senders
 	clock clock
+	// fields of the row of a query's result that is being read.
+	fields insights
 	// text is where strings are unescaped to; events point into it.
 	text []byte
 }
@@ -49,7 +51,16 @@ func (d *decoder) element(w *walker, wraps int) error {
 		return d.object(w, wraps)
 	case '[':
 		if wraps < maxWraps {
-			return w.array(func() error { return d.element(w, wraps+1) })
+			// A query's result is a list of rows, each a list of fields.
+			before := d.fields
+			d.fields = insights{}
+			found := len(d.events)
+			err := w.array(func() error { return d.element(w, wraps+1) })
+			if err == nil && len(d.events) == found && d.columns(&d.fields) {
+				d.other = max(0, d.other-1)
+			}
+			d.fields = before
+			return err
 		}
 	case '"':
 		s, err := w.value()
@@ -66,6 +77,7 @@ func (d *decoder) element(w *walker, wraps int) error {
 func (d *decoder) object(w *walker, wraps int) error {
 	var ev Event
 	var row azure
+	var query insights
 	var kind, apiVersion, received, staged []byte
 	var payload, labels, operation, timestamp, insertID, field []byte
 	var values []wrapped
@@ -112,6 +124,10 @@ func (d *decoder) object(w *walker, wraps int) error {
 			field, err = w.strOr()
 		case "value":
 			if string(field) != "@message" {
+				if to := d.fields.column(string(field)); to != nil {
+					*to, err = w.strOr()
+					return err
+				}
 				return w.skip()
 			}
 			var v []byte
@@ -122,6 +138,10 @@ func (d *decoder) object(w *walker, wraps int) error {
 			known, rerr := d.azureRow(w, key, &row)
 			if known || rerr != nil {
 				return rerr
+			}
+			if to := query.column(string(key)); to != nil {
+				*to, err = w.strOr()
+				return err
 			}
 			if name := wrapKey(key); name != "" {
 				var v []byte
@@ -148,6 +168,10 @@ func (d *decoder) object(w *walker, wraps int) error {
 		if ok, err := d.googleEntry(payload, labels, operation, timestamp, insertID); ok || err != nil {
 			return err
 		}
+	}
+	query.AuditID, query.UserAgent = ev.AuditID, ev.UserAgent
+	if d.columns(&query) {
+		return nil
 	}
 	found, err := d.unwrap(values, wraps)
 	if !found && err == nil {

@@ -188,28 +188,33 @@ func FuzzQuick(f *testing.F) {
 	})
 }
 
-// TestNextMark: the mark's text is found wherever it stands, as often as it
+// TestNextHit: each of the texts is found wherever it stands, as often as it
 // stands there, and nothing else is.
-func TestNextMark(t *testing.T) {
-	for n := range 400 {
-		text := bytes.Repeat([]byte("seconds after warnin hold old w"), 20)[:n]
-		if at := nextMark(text, 0); at != -1 {
-			t.Fatalf("found at %d in %q", at, text)
+func TestNextHit(t *testing.T) {
+	for _, hit := range hitTexts {
+		if len(hit) < hitStep+gramSize-1 || len(hit)-gramSize+1 > 31 {
+			t.Errorf("%q is %d bytes long", hit, len(hit))
 		}
-		for at := 0; at+len(markText) <= n; at++ {
-			with := bytes.Clone(text)
-			copy(with[at:], markText)
-			for from := range n + 1 {
-				want := -1
-				if at >= from {
-					want = at
-				}
-				if got := nextMark(with, from); got != want {
-					t.Fatalf("%q from %d: found at %d, want %d", with, from, got, want)
-				}
+		for n := range 150 {
+			text := bytes.Repeat([]byte(`seconds after warnin hold","user":{},"source":"system:anon","gr`), 8)[:n]
+			if at := nextHit(text, 0); at != -1 {
+				t.Fatalf("found at %d in %q", at, text)
 			}
-			if n > 120 && at%7 != 0 {
-				at += 5
+			for at := 0; at+len(hit) <= n; at++ {
+				with := bytes.Clone(text)
+				copy(with[at:], hit)
+				for from := range n + 1 {
+					want := -1
+					if at >= from {
+						want = at
+					}
+					if got := nextHit(with, from); got != want {
+						t.Fatalf("%q from %d: found at %d, want %d", with, from, got, want)
+					}
+				}
+				if at%7 != 0 {
+					at += 5
+				}
 			}
 		}
 	}

@@ -16,8 +16,9 @@ type Options struct {
 	// Workers is how many streams are read, and how many blocks decoded, at the
 	// same time; 0 means one per processor.
 	Workers int
-	// MarksOnly asks only for events with a stale-token mark or a 401, at full
-	// speed. Other lines are passed over (Stats.Skipped).
+	// MarksOnly asks only for events with a stale-token mark and for those that
+	// were answered 401 for want of a user, at full speed. Other lines are passed
+	// over (Stats.Skipped).
 	MarksOnly bool
 	// Strict walks over every byte of every event, and over none in a hurry: a
 	// check of the fast way, which must come to the same.

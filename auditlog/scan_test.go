@@ -299,9 +299,16 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// refuse makes an event one of a request that was answered 401.
+func refuse(event string) string {
+	from := strings.Index(event, `"user":{`) + len(`"user":{`)
+	to := strings.Index(event, `},"sourceIPs"`)
+	return strings.Replace(event[:from]+event[to:], `"code":200`, `"code":401`, 1)
+}
+
 func TestMarksOnly(t *testing.T) {
 	plain := strings.Replace(event("a"), "seconds after", "", 1)
-	refused := strings.Replace(plain, `"code":200`, `"code":401`, 1)
+	refused := refuse(plain)
 	ids, _, stats := collect(t, auditlog.Options{MarksOnly: true}, text(plain+"\n"+strings.Replace(refused, `"a"`, `"r"`, 1)+"\n"+event("m")+"\n"))
 	if got := strings.Join(ids, " "); got != "m r" || !stats[0].Skipped || stats[0].Events != 2 {
 		t.Errorf("%q %+v", got, stats[0])
@@ -354,7 +361,7 @@ func TestMarksOnlyFindsAll(t *testing.T) {
 		case 1:
 			e = event(fmt.Sprintf("e%04d", i))
 		case 2:
-			e = strings.Replace(e, `"code":200`, `"code":401`, 1)
+			e = refuse(e)
 		case 3:
 			e = strings.Replace(e, "web/v1", "seconds after warning threshold", 1) // in another place
 		}

@@ -6,99 +6,89 @@ import (
 )
 
 // Looking for what matters first. A long text need not be looked for at every
-// place: some of its bytes stand in every run of its length. For a short one the
-// rarest byte is looked for, which the processor does much faster than a text.
+// place: four bytes in every so many of a log tell whether one of several texts
+// can be around them.
+
+// hitTexts are what tells of a line that it may count: the mark's text, and the
+// user of a request that was refused, which is empty or anonymous.
+var hitTexts = [...]string{
+	"seconds after warning threshold",
+	`"user":{},"sourceIPs":["`,
+	`":"system:anonymous","gr`,
+}
 
 const (
-	markText = "seconds after warning threshold"
-
-	statusText   = `"responseStatus":{`
-	statusByte   = 'S'
-	statusBefore = len(`"response`)
-
-	codeText    = `"code":`
-	refusedCode = "401"
-	plainStatus = `"metadata":{},"code":`
+	gramSize = 4
+	gramBits = 13
+	// hitStep is how far apart four bytes may be looked at so that none of the
+	// texts is missed: the shortest is 24 bytes long.
+	hitStep = 24 - gramSize + 1
 )
 
-// grams tells of each hash of four bytes where in the mark's text they stand, from
-// 1 on, or 0 if they are not of it.
+// grams tells of each hash of four bytes where they stand in the texts: the text
+// times 32, and the place in it, from 1 on; 0 if they are of none.
 var grams = func() (at [1 << gramBits]uint8) {
-	for i := range len(markText) - 3 {
-		at[gram([]byte(markText[i:]))] = uint8(i + 1)
+	for i, text := range hitTexts {
+		for k := range len(text) - gramSize + 1 {
+			if h := gram([]byte(text[k:])); at[h] == 0 {
+				at[h] = uint8(i<<5 | k + 1)
+			} else {
+				at[h] = shared
+			}
+		}
 	}
 	return at
 }()
 
-const gramBits = 12
+// shared stands for four bytes that are of more than one text or place.
+const shared = 0xff
 
 func gram(b []byte) uint32 { return binary.LittleEndian.Uint32(b) * 0x9e3779b1 >> (32 - gramBits) }
 
-// markStep is how far apart four bytes may be looked at so that no mark is
-// missed.
-const markStep = len(markText) - 3
-
-// nextMark returns where the mark's text begins at or after from, or -1. It
-// looks at four bytes in every 28, four times at once.
-func nextMark(b []byte, from int) int {
-	at := from + markStep - 1
-	for ; len(b)-at >= 3*markStep+4; at += 4 * markStep {
-		w := b[at : at+3*markStep+4]
-		if grams[gram(w)]|grams[gram(w[markStep:])]|grams[gram(w[2*markStep:])]|grams[gram(w[3*markStep:])] == 0 {
+// nextHit returns where one of the texts begins at or after from, or -1.
+func nextHit(b []byte, from int) int {
+	at := from + hitStep - 1
+	for ; len(b)-at >= 3*hitStep+gramSize; at += 4 * hitStep {
+		w := b[at : at+3*hitStep+gramSize]
+		if grams[gram(w)]|grams[gram(w[hitStep:])]|grams[gram(w[2*hitStep:])]|grams[gram(w[3*hitStep:])] == 0 {
 			continue
 		}
 		for i := range 4 {
-			if start := markAround(b, at+i*markStep); start >= 0 {
+			if start := hitAround(b, at+i*hitStep, from); start >= 0 {
 				return start
 			}
 		}
 	}
-	for ; len(b)-at >= 4; at += markStep {
-		if start := markAround(b, at); start >= 0 {
+	for ; len(b)-at >= gramSize; at += hitStep {
+		if start := hitAround(b, at, from); start >= 0 {
 			return start
 		}
 	}
 	return -1
 }
 
-// markAround returns where the mark's text begins that the four bytes are of, or
-// -1.
-func markAround(b []byte, at int) int {
-	i := int(grams[gram(b[at:])])
-	if start := at - i + 1; i > 0 && start >= 0 && len(b)-start >= len(markText) && string(b[start:start+len(markText)]) == markText {
-		return start
-	}
-	return -1
-}
-
-// nextRefusal returns where the status of an event that may be refused begins
-// at or after from, or -1.
-func nextRefusal(b []byte, from int) int {
-	for at := from; at < len(b); {
-		n := bytes.IndexByte(b[at:], statusByte)
-		if n < 0 {
-			return -1
+// hitAround returns where the text begins that the four bytes are of, or -1.
+func hitAround(b []byte, at, from int) int {
+	switch g := grams[gram(b[at:])]; g {
+	case 0:
+	case shared:
+		for _, text := range hitTexts {
+			for k := range len(text) - gramSize + 1 {
+				if start := at - k; start >= from && hasAt(b, start, text) {
+					return start
+				}
+			}
 		}
-		at += n
-		if start := at - statusBefore; start >= from && len(b)-start > len(statusText) && string(b[start:start+len(statusText)]) == statusText &&
-			mayBeRefused(b[start+len(statusText):]) {
+	default:
+		if start := at - int(g&31) + 1; start >= from && hasAt(b, start, hitTexts[g>>5]) {
 			return start
 		}
-		at++
 	}
 	return -1
 }
 
-// mayBeRefused tells whether the status that begins with the text may have the
-// code 401. An event's own code is the last thing in its status.
-func mayBeRefused(b []byte) bool {
-	if len(b) >= len(plainStatus)+len(refusedCode) && string(b[:len(plainStatus)]) == plainStatus {
-		return string(b[len(plainStatus):len(plainStatus)+len(refusedCode)]) == refusedCode
-	}
-	if i := bytes.IndexByte(b, '\n'); i >= 0 {
-		b = b[:i]
-	}
-	return bytes.Contains(b, []byte(codeText+refusedCode))
+func hasAt(b []byte, at int, text string) bool {
+	return len(b)-at >= len(text) && string(b[at:at+len(text)]) == text
 }
 
 // nativeStart is how lines begin in which marks and refusals may be looked for
@@ -109,12 +99,8 @@ var nativeStart = []byte(`{"kind":"Event","apiVersion":"audit.k8s.io/v1"`)
 // refusal, and tells whether it passed over others.
 func (d *decoder) decodeHits(text []byte, bad func(from int, err error)) (skipped bool) {
 	done := 0
-	mark, refusal := nextMark(text, 0), nextRefusal(text, 0)
 	for {
-		hit := mark
-		if hit < 0 || refusal >= 0 && refusal < hit {
-			hit = refusal
-		}
+		hit := nextHit(text, done)
 		if hit < 0 {
 			return skipped || done < len(text)
 		}
@@ -128,22 +114,17 @@ func (d *decoder) decodeHits(text []byte, bad func(from int, err error)) (skippe
 			bad(start, err)
 		}
 		done = min(stop+1, len(text))
-		if mark >= 0 && mark < done {
-			mark = nextMark(text, done)
-		}
-		if refusal >= 0 && refusal < done {
-			refusal = nextRefusal(text, done)
-		}
 	}
 }
 
 var newline = []byte{'\n'}
 
-// keepHits drops the events from index on that have neither a mark nor a 401.
+// keepHits drops the events from index on that have no mark and were not refused
+// for want of a user.
 func keepHits(events []Event, from int) []Event {
 	kept := events[:from]
 	for _, e := range events[from:] {
-		if len(e.Mark) > 0 || e.Code == 401 {
+		if len(e.Mark) > 0 || e.Code == 401 && (len(e.Username) == 0 || string(e.Username) == "system:anonymous") {
 			kept = append(kept, e)
 		}
 	}

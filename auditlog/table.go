@@ -20,13 +20,16 @@ func isTable(text []byte) bool {
 	if len(line) == 0 || len(line) > 8<<10 || line[0] == '{' || line[0] == '[' {
 		return false
 	}
+	var names []string
 	for name := range bytes.SplitSeq(line, []byte{','}) {
-		switch string(bytes.Trim(name, "\" \r")) {
+		name := string(bytes.Trim(name, "\" \r"))
+		switch name {
 		case "@message", "log_s", "AuditId":
 			return true
 		}
+		names = append(names, name)
 	}
-	return false
+	return isInsights(names)
 }
 
 // rows reads the rows of a table, each no longer than maxEvent.

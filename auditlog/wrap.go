@@ -21,6 +21,9 @@ const (
 	CloudWatch
 	// InsightsRows are results of a query, which end at a limit.
 	InsightsRows
+	// InsightsColumns are such rows without the events themselves: of most, only
+	// the account and the mark are known.
+	InsightsColumns
 )
 
 // wrapped is a value of an envelope that may hold events.

@@ -216,3 +216,42 @@ func FuzzWraps(f *testing.F) {
 		}
 	})
 }
+
+// TestInsightsColumns: what people's own query for stale tokens prints is read
+// without the events themselves.
+func TestInsightsColumns(t *testing.T) {
+	const subject = "system:serviceaccount:kube-system:kube2iam"
+	want := []string{"ResponseComplete", subject, "", "", "", "", "", "", "0", "2026-11-22T04:11:42.133Z", "subject: " + subject + ", seconds after warning threshold: 7685994"}
+	more := slices.Clone(want)
+	more[2], more[3], more[6], more[7] = "JTI=x", "kube2iam-x7k2p", "10.0.1.7", "kube2iam/v0"
+	field := func(pairs ...string) string {
+		var out []string
+		for i := 0; i < len(pairs); i += 2 {
+			out = append(out, fmt.Sprintf(`{"field":%q,"value":%q}`, pairs[i], pairs[i+1]))
+		}
+		return `{"results":[[` + strings.Join(out, ",") + `]],"status":"Complete"}`
+	}
+	tests := []struct {
+		name, in string
+		want     []string
+	}{
+		{"the user guide's query", field("@timestamp", "2026-11-22 04:11:42.133", "subject", subject, "elapsedtime", " 7685994", "@ptr", "x"), want},
+		{"as a table", "@timestamp,subject,elapsedtime\n2026-11-22 04:11:42.133," + subject + ",7685994\n", want},
+		{"as objects", `[{"@timestamp":"2026-11-22 04:11:42.133","subject":"` + subject + `","elapsed seconds":"7685994"}]`, want},
+		{"fields found by the engine", field("@timestamp", "2026-11-22 04:11:42.133", "annotations.authentication.k8s.io/stale-token", want[10], "userAgent", "kube2iam/v0",
+			"sourceIPs.0", "10.0.1.7", "user.extra.authentication.kubernetes.io/pod-name.0", "kube2iam-x7k2p", "user.extra.authentication.kubernetes.io/credential-id.0", "JTI=x"), more},
+		{"a count", field("subject", subject, "count(*)", "12"), nil},
+		{"no time", field("subject", subject, "elapsedtime", "7"), nil},
+		{"no number", field("@timestamp", "2026-11-22 04:11:42.133", "subject", subject, "elapsedtime", "-7"), nil},
+		{"no such time", field("@timestamp", "yesterday", "subject", subject, "elapsedtime", "7"), nil},
+	}
+	for _, tt := range tests {
+		_, got, stats := collect(t, auditlog.Options{}, text(tt.in))
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+		if tt.want != nil && (stats[0].Shapes != auditlog.InsightsRows|auditlog.InsightsColumns || stats[0].Other+stats[0].Corrupt > 0) {
+			t.Errorf("%s: %+v", tt.name, stats[0])
+		}
+	}
+}

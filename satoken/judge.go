@@ -42,6 +42,9 @@ type Token struct {
 	CredentialID string
 	// IssuedAt and DiesAt are known of marked tokens only.
 	IssuedAt, DiesAt time.Time
+	// IssuedTo is the user that asked for the token, where the log has the
+	// request: a kubelet, or something that takes its place.
+	IssuedTo string
 	// DiesBy says what DiesAt rests on.
 	DiesBy  DiesBy
 	Verdict Verdict
@@ -182,11 +185,18 @@ func (a *account) judge(tok *token) Token {
 	var exact bool
 	out.Requests, exact = tok.ids.count()
 	out.Estimated = !exact
+	issued, known := a.t.issuedTo(&out, tok)
 	if tok.issued == 0 {
+		if known {
+			out.IssuedAt = issued
+		}
 		return out
 	}
 	out.Offender = FindOffender(tok.account, out.Clients)
 	out.IssuedAt = time.Unix(tok.issued, 0).UTC()
+	if known && out.IssuedAt.Sub(issued).Abs() <= time.Minute { // else one of the clocks is wrong
+		out.IssuedAt = issued
+	}
 	refusedAt, refused := a.t.refusedAfter(tok)
 	if refused {
 		out.RefusedAt = when(refusedAt)

@@ -39,7 +39,8 @@ type Tally struct {
 	dropped     int64 // refused clients beyond maxRefused
 	forgotten   map[string]forgotten
 	forgetAt    int
-	forgets     int // how often tokens were forgotten
+	forgets     int              // how often tokens were forgotten
+	issues      map[string]issue // by credential id
 }
 
 const (
@@ -59,6 +60,7 @@ type token struct {
 	issued                     int64 // unix seconds, by the marks; 0 if it was never marked
 	ids                        idSet
 	clients                    []Client // sorted
+	issue                      *issue
 }
 
 // Client is who a request says it comes from.
@@ -103,7 +105,7 @@ type share struct{ used, limit, each int }
 func NewTally(o TallyOptions) *Tally {
 	return &Tally{
 		o: o, tokens: map[string]*token{}, nameless: map[string]*nameless{}, refused: map[string]*refused{},
-		names: map[string]string{}, forgotten: map[string]forgotten{}, forgetAt: maxFresh, oldest: math.MaxInt64,
+		names: map[string]string{}, forgotten: map[string]forgotten{}, issues: map[string]issue{}, forgetAt: maxFresh, oldest: math.MaxInt64,
 		budget: budget{marked: share{limit: maxIDs, each: maxIDs}, fresh: share{limit: maxFreshIDs, each: maxFreshIDs}},
 	}
 }
@@ -130,6 +132,9 @@ func (t *Tally) add(ev *auditlog.Event) {
 	}
 	at := ev.Time.UnixNano()
 	t.newest, t.oldest = max(t.newest, at), min(t.oldest, at)
+	if len(ev.Issued) > 0 {
+		t.issued(ev, at)
+	}
 	if ev.Sender != nil && t.known(ev, at) {
 		return
 	}

@@ -143,6 +143,9 @@ func (s tokenScan) advise(f *finding.Finding, g workloadTokens, t satoken.Token)
 	} else if f.Code == "KC301" || f.Code == "KC302" {
 		f.Details = append(f.Details, "it read its token once and never again")
 	}
+	if t.IssuedTo != "" && !strings.HasPrefix(t.IssuedTo, "system:node:") {
+		f.Details = append(f.Details, "its token was issued to "+t.IssuedTo+" and not to a kubelet: a restart of the pod may not give it another one")
+	}
 	if t.Partial {
 		f.Details = append(f.Details, "partial: another client of the same pod has a fresh token, so only one of them has to be mended")
 	}
@@ -408,6 +411,7 @@ func (s tokenScan) caveats() []finding.Finding {
 		{auditlog.AKSAdmin, "kube-audit-admin", "this category leaves out get and list: a client that only reads is not in it; kube-audit has all"},
 		{auditlog.CloudWatch, "CloudWatch records", "entries are cut at 256 KB, and what is cut loses its mark at the end"},
 		{auditlog.InsightsRows, "query results", "a query ends at its limit (10,000 rows at most): what lies beyond is not in them"},
+		{auditlog.InsightsColumns, "query results without @message", "they hold marked requests alone, and of those what the query names: tokens of one account are told apart by their age, and whether one was healed is not in them; a query for @message has all"},
 	} {
 		if all&c.shape != 0 {
 			f := finding.New("KC319", c.subject, c.message)

@@ -30,6 +30,7 @@ type tokenJSON struct {
 	Node           string           `json:"node"`
 	CredentialID   string           `json:"credentialID"`
 	IssuedAt       *time.Time       `json:"issuedAt"`
+	IssuedTo       string           `json:"issuedTo,omitempty"`
 	DiesAt         *time.Time       `json:"diesAt"`
 	DiesBy         string           `json:"diesBy,omitempty"`
 	Verdict        string           `json:"verdict"`
@@ -90,7 +91,7 @@ func writeTokenReport(w io.Writer, s tokenScan) error {
 	for _, t := range s.judged.Tokens {
 		j := tokenJSON{
 			Cluster: t.Cluster, ServiceAccount: t.ServiceAccount, Workload: workloadRef(t.Workload), Pod: t.Pod, PodUID: t.PodUID, Node: t.Node,
-			CredentialID: t.CredentialID, IssuedAt: optional(t.IssuedAt), DiesAt: optional(t.DiesAt), DiesBy: string(t.DiesBy),
+			CredentialID: t.CredentialID, IssuedAt: optional(t.IssuedAt), IssuedTo: t.IssuedTo, DiesAt: optional(t.DiesAt), DiesBy: string(t.DiesBy),
 			Verdict: string(t.Verdict), Partial: t.Partial, Requests: t.Requests, Estimated: t.Estimated, Clients: t.Clients,
 			FirstSeen: t.FirstSeen, LastSeen: t.LastSeen, RefusedAt: optional(t.RefusedAt),
 			Successor: t.Successor, SuccessorDies: optional(t.SuccessorDiesAt),
