@@ -118,6 +118,11 @@ func (t *Tally) Judge(o JudgeOptions) Judgement {
 	defer t.mu.Unlock()
 	j := Judgement{At: o.Now, Profile: o.Profile, Before: t.early, After: t.late, DroppedClients: t.dropped}
 	t.settle()
+	// An event of a wrong clock does not make the log longer than it can be.
+	end := t.newest
+	if now := o.Now.UnixNano(); now < end && now > t.oldest {
+		end = now
+	}
 	accounts := map[string][]*token{}
 	for tok := range t.all() {
 		accounts[tok.account] = append(accounts[tok.account], tok)
@@ -127,6 +132,7 @@ func (t *Tally) Judge(o JudgeOptions) Judgement {
 		toks := accounts[name]
 		slices.SortFunc(toks, compareTokens)
 		a := t.account(name, toks, o)
+		a.end = end
 		if !o.All && len(a.marked) == 0 {
 			continue
 		}
@@ -149,6 +155,7 @@ type account struct {
 	o             JudgeOptions
 	marked, fresh []*token
 	byPod         map[string][]*token // fresh ones
+	end           int64               // of the log
 }
 
 func (t *Tally) account(name string, toks []*token, o JudgeOptions) *account {
@@ -217,8 +224,8 @@ func (a *account) death(out *Token, tok *token) {
 		return
 	}
 	// A use well after its death refutes the profile: the next longer extension
-	// that is known holds.
-	if out.LastSeen.After(out.DiesAt.Add(2 * CacheLag)) {
+	// that is known holds. One that is yet to come refutes a clock.
+	if out.LastSeen.After(out.DiesAt.Add(2*CacheLag)) && !out.LastSeen.After(a.o.Now.Add(2*CacheLag)) {
 		out.DiesBy = ByUse
 		for _, longer := range []time.Duration{90 * day, year} {
 			out.DiesAt = out.IssuedAt.Add(longer + Leeway)
@@ -366,12 +373,12 @@ func (a *account) usual(tok *token) int64 {
 
 // overdue tells whether a token was not used when its next use was due.
 func (a *account) overdue(tok *token) bool {
-	return a.t.newest-tok.last > a.usual(tok)+a.usual(tok)/2
+	return a.end-tok.last > a.usual(tok)+a.usual(tok)/2
 }
 
 // silent tells whether a token was not used for much longer than it used to be.
 func (a *account) silent(tok *token) bool {
-	return a.t.newest-tok.last > max(int64(10*time.Minute), 3*a.usual(tok))
+	return a.end-tok.last > max(int64(10*time.Minute), 3*a.usual(tok))
 }
 
 // sharesAgent tells whether a client of both tokens names itself the same.

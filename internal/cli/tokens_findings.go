@@ -396,6 +396,9 @@ func sourceSummary(st auditlog.Stats) string {
 	return s
 }
 
+// clockSlack is how far apart clocks may be.
+const clockSlack = 10 * time.Minute
+
 // caveats says what can't be known from logs of the shapes that were read.
 func (s tokenScan) caveats() []finding.Finding {
 	var all auditlog.Shape
@@ -416,6 +419,13 @@ func (s tokenScan) caveats() []finding.Finding {
 		if all&c.shape != 0 {
 			f := finding.New("KC319", c.subject, c.message)
 			f.Fix = finding.Fix{Summary: "nothing to mend; for the whole picture give the log in another shape"}
+			out = append(out, f)
+		}
+	}
+	for _, st := range s.stats {
+		if st.Last.After(s.judged.At.Add(clockSlack)) && s.judged.After == 0 {
+			f := finding.New("KC319", st.Name, "it goes on to "+finding.Moment(st.Last)+", which is later than now: a clock is wrong")
+			f.Fix = finding.Fix{Summary: "set this machine's clock or give --now; or look for the events that are too late"}
 			out = append(out, f)
 		}
 	}
