@@ -57,9 +57,10 @@ func oraclePath(t *testing.T) string {
 	return path
 }
 
-func startOracle(t *testing.T, mode string) *oracle {
+func startOracle(t *testing.T, mode string, env ...string) *oracle {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), oraclePath(t), mode)
+	cmd.Env = append(os.Environ(), env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	in, err := cmd.StdinPipe()

@@ -37,9 +37,7 @@ type (
 // TestPullSecretsAsTheKubelet holds the order of imagePullSecrets and of the node's
 // docker config, and what is wrong with either, against the kubelet's own code.
 func TestPullSecretsAsTheKubelet(t *testing.T) {
-	// Nothing of this machine's own docker config.
-	t.Setenv("HOME", t.TempDir())
-	o := startOracle(t, "secrets")
+	o := startOracle(t, "secrets", "HOME="+t.TempDir()) // nothing of this machine's own docker config
 	r := newRand(t)
 	const rounds = 1000
 	dir := t.TempDir()

@@ -98,7 +98,8 @@ func judge(status corev1.PodStatus) (PullResult, bool) {
 			return PullResult{Reason: c.State.Waiting.Reason, Message: c.State.Waiting.Message}, true
 		case c.State.Waiting.Reason == "RunContainerError", c.State.Waiting.Reason == "CreateContainerError":
 			return PullResult{Pulled: true, Reason: c.State.Waiting.Reason, Message: c.State.Waiting.Message}, true
-		case c.State.Waiting.Reason == "ImagePullBackOff":
+		case c.State.Waiting.Reason == "", c.State.Waiting.Reason == "ContainerCreating", c.State.Waiting.Reason == "PodInitializing":
+		default: // ImagePullBackOff; where the kubelet does not even try, its error is the reason
 			return PullResult{Reason: c.State.Waiting.Reason, Message: c.State.Waiting.Message}, true
 		}
 	}
