@@ -20,6 +20,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/kubecred/kubecred/conformance/nodespec"
 )
 
 // NodeOptions say what a node is to be like.
@@ -85,24 +87,6 @@ func (n *Node) path(elem ...string) string {
 	return filepath.Join(append([]string{n.Dir}, elem...)...)
 }
 
-// nodeSpec is what cmd/nodeinit reads.
-type nodeSpec struct {
-	Tmpfs    []string      `json:"tmpfs"`
-	Sysctls  []string      `json:"sysctls"`
-	Dir      string        `json:"dir"`
-	Programs []nodeProgram `json:"programs"`
-}
-
-type nodeProgram struct {
-	Args  []string `json:"args"`
-	Env   []string `json:"env"`
-	Log   string   `json:"log"`
-	Ready string   `json:"ready"`
-	Once  bool     `json:"once"`
-	// Restart is a file by which the program is started again when it ends.
-	Restart string `json:"restart"`
-}
-
 func (n *Node) start(ctx context.Context) error {
 	kubelet, err := n.lab.Program(ctx, "kubelet")
 	if err != nil {
@@ -136,11 +120,11 @@ func (n *Node) start(ctx context.Context) error {
 		args = append(args, "--image-credential-provider-config", n.opts.ImageConfig, "--image-credential-provider-bin-dir", n.opts.BinDir)
 	}
 	log := func(what string) string { return n.lab.Path("logs", n.Name+"-"+what+".log") }
-	spec := nodeSpec{
+	spec := nodespec.Spec{
 		Tmpfs:   hidden,
 		Sysctls: sysctls,
 		Dir:     n.path("sysctl"),
-		Programs: []nodeProgram{
+		Programs: []nodespec.Program{
 			{Args: []string{"containerd", "--config", n.path("containerd.toml")}, Log: log("containerd"), Ready: socket},
 			{Args: []string{"ctr", "--address", socket, "--namespace", "k8s.io", "images", "import", n.path("pause.tar")}, Log: log("ctr"), Once: true},
 			{Args: args, Log: n.KubeletLog, Restart: n.path("restart")},

@@ -17,34 +17,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/kubecred/kubecred/conformance/nodespec"
 	"github.com/kubecred/kubecred/conformance/wait"
 )
-
-// spec says what the node is made of. The lab writes it.
-type spec struct {
-	// Tmpfs are directories to hide below an empty one.
-	Tmpfs []string `json:"tmpfs"`
-	// Sysctls are files below /proc/sys that the programs may write without
-	// changing the machine's.
-	Sysctls []string `json:"sysctls"`
-	// Dir takes the stand-ins of the sysctls.
-	Dir string `json:"dir"`
-	// Programs are started in this order.
-	Programs []program `json:"programs"`
-}
-
-type program struct {
-	Args []string `json:"args"`
-	Env  []string `json:"env"`
-	Log  string   `json:"log"`
-	// Ready is a file that is there once the program may be used.
-	Ready string `json:"ready"`
-	// Once has nodeinit wait for the program's end before it goes on.
-	Once bool `json:"once"`
-	// Restart is a file: where it is there when the program ends, nodeinit takes it
-	// away and starts the program again, as systemd does with a kubelet.
-	Restart string `json:"restart"`
-}
 
 func main() {
 	if len(os.Args) != 2 {
@@ -62,7 +37,7 @@ func run(file string) error {
 	if err != nil {
 		return err
 	}
-	var s spec
+	var s nodespec.Spec
 	if err := json.Unmarshal(data, &s); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
@@ -85,9 +60,9 @@ func run(file string) error {
 
 // node is what runs here. As process 1, nodeinit is the parent of every orphan,
 // so it waits for any child and not for one of its own only.
-type node struct{ running map[int]program }
+type node struct{ running map[int]nodespec.Program }
 
-func (n *node) start(p program) error {
+func (n *node) start(p nodespec.Program) error {
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -108,18 +83,18 @@ func (n *node) start(p program) error {
 	if err != nil {
 		return err
 	}
-	name := p.name()
+	name := nameOf(p)
 	if n.running == nil {
-		n.running = map[int]program{}
+		n.running = map[int]nodespec.Program{}
 	}
 	n.running[child.Pid] = p
 	limit := time.Now().Add(time.Minute)
 	for {
 		if ended, status := n.reap(syscall.WNOHANG); ended.Args != nil {
-			if ended.name() == name && p.Once && status.ExitStatus() == 0 {
+			if nameOf(ended) == name && p.Once && status.ExitStatus() == 0 {
 				return nil
 			}
-			return fmt.Errorf("%s ended (%s)", ended.name(), describe(status))
+			return fmt.Errorf("%s ended (%s)", nameOf(ended), describe(status))
 		}
 		if !p.Once {
 			if p.Ready == "" {
@@ -136,7 +111,7 @@ func (n *node) start(p program) error {
 	}
 }
 
-func (p program) name() string {
+func nameOf(p nodespec.Program) string {
 	if len(p.Args) == 0 {
 		return "every program"
 	}
@@ -145,7 +120,7 @@ func (p program) name() string {
 
 // reap collects dead children until it meets one of the node's programs, which
 // it returns, or there is none to collect.
-func (n *node) reap(options int) (program, syscall.WaitStatus) {
+func (n *node) reap(options int) (nodespec.Program, syscall.WaitStatus) {
 	for {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, options, nil)
@@ -153,7 +128,7 @@ func (n *node) reap(options int) (program, syscall.WaitStatus) {
 			continue
 		}
 		if err != nil || pid == 0 {
-			return program{}, status
+			return nodespec.Program{}, status
 		}
 		if p, ok := n.running[pid]; ok {
 			delete(n.running, pid)
@@ -170,7 +145,7 @@ func (n *node) wait(asked <-chan os.Signal) error {
 		for {
 			p, status := n.reap(0)
 			if p.Restart == "" || os.Remove(p.Restart) != nil {
-				ended <- fmt.Errorf("%s ended (%s)", p.name(), describe(status))
+				ended <- fmt.Errorf("%s ended (%s)", nameOf(p), describe(status))
 				return
 			}
 			if err := n.start(p); err != nil {

@@ -8,10 +8,12 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/kubecred/kubecred/conformance/nodespec"
 )
 
 // mounts changes this mount namespace only.
-func mounts(s spec) error {
+func mounts(s nodespec.Spec) error {
 	if err := syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("making mounts private: %w", err)
 	}

@@ -2,6 +2,10 @@
 
 package main
 
-import "errors"
+import (
+	"errors"
 
-func mounts(spec) error { return errors.New("a node needs Linux") }
+	"github.com/kubecred/kubecred/conformance/nodespec"
+)
+
+func mounts(nodespec.Spec) error { return errors.New("a node needs Linux") }
