@@ -34,6 +34,8 @@ func (a *app) cacheListCommand() *cobra.Command {
 		Short: "Show what kubecred-exec keeps: whose, for what, until when",
 		Long: `Show what kubecred-exec keeps: whose credential it is, which command gave it,
 and until when it is handed out. The credentials themselves are never shown.`,
+		Example: `  kubecred cache list
+  kubecred cache list -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return a.cacheList(format) },
 	}
@@ -47,8 +49,10 @@ func (a *app) cacheClearCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "clear",
 		Short: "Remove what kubecred-exec keeps, so that every issuer is asked anew",
-		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return a.cacheClear(expired) },
+		Example: `  kubecred cache clear
+  kubecred cache clear --expired`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return a.cacheClear(expired) },
 	}
 	cmd.Flags().BoolVar(&expired, "expired", false, "remove only what is not handed out any more")
 	return cmd

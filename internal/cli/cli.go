@@ -103,7 +103,13 @@ func newRoot(w World, name string) *cobra.Command {
 		Short: "Find, explain and mend Kubernetes credentials before they fail",
 		Long: `kubecred keeps Kubernetes credentials from failing people: kubectl's exec
 plugins, the token webhook, the kubelet's image credential providers and the
-service account tokens of pods.`,
+service account tokens of pods.
+
+Begin with 'kubecred doctor', which checks what is in reach and changes nothing,
+or with 'kubecred explain' and an error message.`,
+		Example: `  kubecred doctor
+  kubectl get pods 2>&1 | kubecred explain -
+  kubecred tokens scan audit.log --profile eks`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: name},

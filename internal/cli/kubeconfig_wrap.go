@@ -44,7 +44,9 @@ func (a *app) kubeconfigUnwrapCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "unwrap",
 		Short: "Take kubecred-exec away from before the plugins of kubeconfigs",
-		Args:  cobra.NoArgs,
+		Example: `  kubecred kubeconfig unwrap --diff --dry-run
+  kubecred kubeconfig unwrap --kubeconfig prod.yaml`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.edit(cmd.Context(), &o, (*kubeconfig.File).Unwrap)
 		},
