@@ -6,6 +6,9 @@ import (
 	"crypto/sha1" //nolint:gosec // the name of a cache file, given by AWS
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -40,6 +43,21 @@ func (id *identity) add(name string) []byte {
 	f.data, f.info, f.err = readIdentity(name)
 	*id = append(*id, f)
 	return f.data
+}
+
+// directory notes whether a cloud's directory is there. Most people have one
+// cloud, and the files of the others need not be looked for one by one.
+func (id *identity) directory(name string) bool {
+	if name == "" {
+		return false
+	}
+	f, err := openPlain(name, os.O_RDONLY, 0)
+	if err != nil {
+		*id = append(*id, identityFile{name: name, err: err})
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	f.close()
+	return true
 }
 
 func (id *identity) all(environ []string) {
@@ -97,7 +115,7 @@ func (id *identity) google(env func(string) string, home string) {
 	if appData := env("APPDATA"); runtime.GOOS == "windows" && env("CLOUDSDK_CONFIG") == "" && appData != "" {
 		dir = filepath.Join(appData, "gcloud")
 	}
-	if dir == "" {
+	if !id.directory(dir) {
 		return
 	}
 	active := id.add(filepath.Join(dir, "active_config"))
@@ -117,7 +135,7 @@ func (id *identity) azure(env func(string) string, home string) {
 		id.add(env(name))
 	}
 	dir := cmp.Or(env("AZURE_CONFIG_DIR"), awsfiles.InHome(home, ".azure"))
-	if dir == "" {
+	if !id.directory(dir) {
 		return
 	}
 	for _, name := range []string{"azureProfile.json", "config", "clouds.config"} {

@@ -90,8 +90,11 @@ func (d *digest) sum() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// keySize is more than most keys are made of.
-const keySize = 8 << 10
+// What most keys are made of, and a little more.
+const (
+	keySize    = 8 << 10
+	usualFiles = 12
+)
 
 // key returns the name under which the answer to a question is kept.
 func (b *Broker) key(road, issuer string, args []string, about ...string) string {
@@ -112,7 +115,7 @@ func (b *Broker) key(road, issuer string, args []string, about ...string) string
 	}
 	slices.Sort(env)
 	d.list("env", env)
-	var files identity
+	files := make(identity, 0, usualFiles)
 	files.all(b.Environ)
 	for _, name := range b.Key.Files {
 		files.add(name)
