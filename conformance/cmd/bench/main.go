@@ -16,6 +16,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -82,26 +83,40 @@ func run(ctx context.Context, runs int, only string, out io.Writer) error {
 		if only != "" && t.name != only {
 			continue
 		}
-		fmt.Fprintln(os.Stderr, "measuring:", t.title)
-		p := p
-		if t.env != nil {
-			if p.env, err = t.env(p, fake); err != nil {
-				return err
-			}
+		if err := p.table(ctx, t, fake, runs, out); err != nil {
+			return err
 		}
-		fmt.Fprintf(out, "\n%s\n\n", t.title)
-		if t.rows != nil {
-			rows := slices.DeleteFunc(t.rows(p.programs), func(r *row) bool { return r.argv[0] == "" })
-			if err := p.measure(ctx, rows, runs); err != nil {
-				return err
-			}
-			show(out, rows)
+	}
+	return nil
+}
+
+// table measures the rows of a table and prints it.
+func (p place) table(ctx context.Context, t table, fake *awsfake.Server, runs int, out io.Writer) (err error) {
+	fmt.Fprintln(os.Stderr, "measuring:", t.title)
+	p.programs = maps.Clone(p.programs)
+	if t.env != nil {
+		if p.env, err = t.env(p, fake); err != nil {
+			return err
 		}
-		if t.after != nil {
-			if err := t.after(ctx, p, out); err != nil {
-				return err
-			}
+	}
+	if t.prepare != nil {
+		more, end, err := t.prepare(ctx, p)
+		if err != nil {
+			return err
 		}
+		defer end()
+		maps.Copy(p.programs, more)
+	}
+	fmt.Fprintf(out, "\n%s\n\n", t.title)
+	if t.rows != nil {
+		rows := slices.DeleteFunc(t.rows(p.programs), func(r *row) bool { return r.argv[0] == "" })
+		if err := p.measure(ctx, rows, max(runs/max(t.share, 1), 1)); err != nil {
+			return err
+		}
+		show(out, rows)
+	}
+	if t.after != nil {
+		return t.after(ctx, p, out)
 	}
 	return nil
 }

@@ -41,7 +41,12 @@ type limit struct {
 // table is a list of rows that are measured in turn and shown together.
 type table struct {
 	name, title string
-	rows        func(programs) []*row
+	// prepare makes what the rows need beside the programs, and says how to end
+	// it.
+	prepare func(context.Context, place) (more programs, end func(), err error)
+	rows    func(programs) []*row
+	// share is the part of the runs that its rows get, 1/share; 0 for all.
+	share int
 	// after measures what is no row.
 	after func(context.Context, place, io.Writer) error
 	// env replaces the place's environment, but for what says where AWS is.
@@ -49,10 +54,11 @@ type table struct {
 }
 
 var tables = []table{
-	{"client", "Tokens for the API server", clientRows, crowd, nil},
-	{"image", "Passwords for a registry, with keys in the environment and AWS over plain HTTP", imageRows, nil, nil},
-	{"node", "Passwords for a registry as on a node: the keys of the instance's role, and AWS over HTTPS", imageRows, nil, nodeEnv},
-	{"match", "Matching, with compiled patterns", nil, matching, nil},
+	{name: "client", title: "Tokens for the API server", rows: clientRows, after: crowd},
+	{name: "kubectl", title: "A whole kubectl on a real API server", prepare: startLab, rows: kubectlRows, share: 4},
+	{name: "image", title: "Passwords for a registry, with keys in the environment and AWS over plain HTTP", rows: imageRows},
+	{name: "node", title: "Passwords for a registry as on a node: the keys of the instance's role, and AWS over HTTPS", rows: imageRows, env: nodeEnv},
+	{name: "match", title: "Matching, with compiled patterns", after: matching},
 }
 
 func tableNames() (names []string) {

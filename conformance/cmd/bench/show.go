@@ -47,8 +47,11 @@ func compared(ratio, most float64) string {
 
 // times writes a ratio, and below a third as 1/n.
 func times(ratio float64) string {
-	if ratio < 1./3 {
-		return fmt.Sprintf("1/%.3g", 1/ratio)
+	switch {
+	case ratio < 1./100:
+		return fmt.Sprintf("1/%.0f", 1/ratio)
+	case ratio < 1./3:
+		return fmt.Sprintf("1/%.1f", 1/ratio)
 	}
 	return fmt.Sprintf("%.2f", ratio)
 }
