@@ -49,7 +49,7 @@ func (a *app) inspect(o *inspectOptions, args []string) error {
 	if err := o.check(report.Names()); err != nil {
 		return err
 	}
-	now := a.Now()
+	var now time.Time
 	if o.now != "" {
 		var err error
 		if now, err = time.Parse(time.RFC3339, o.now); err != nil {
@@ -59,6 +59,9 @@ func (a *app) inspect(o *inspectOptions, args []string) error {
 	name, text, err := a.inspectInput(args)
 	if err != nil {
 		return err
+	}
+	if o.now == "" { // after the plugin at the other end of a pipe has taken its time
+		now = a.Now()
 	}
 	c, err := inspect.Inspect(text, inspect.Options{Now: now, Issuer: o.issuer, Audience: o.audience})
 	if errors.Is(err, inspect.ErrUnknown) {
