@@ -110,7 +110,7 @@ func registryPassword(ctx context.Context, w World, r PasswordRequest, registry 
 		src.Roles = nil // the pod's role is assumed with its token
 	} else if c, s, ok := direct(w, src, registry); ok {
 		p, err := (&loaded{clock: c.clock}).ask(ctx, w, src, registry, c, s)
-		return readPassword(p, err, w.Now())
+		return readPassword(p, err, w.Now().Add(c.clock.offset()))
 	}
 	l, err := load(ctx, w, src)
 	if err != nil {
@@ -122,9 +122,10 @@ func registryPassword(ctx context.Context, w World, r PasswordRequest, registry 
 		}
 	}
 	p, err := l.password(ctx, w, src, registry)
-	return readPassword(p, err, w.Now())
+	return readPassword(p, err, w.Now().Add(l.clock.offset()))
 }
 
+// readPassword reads an answer, given the time by AWS's clock.
 func readPassword(answer ecrPassword, err error, now time.Time) (Password, error) {
 	if err != nil {
 		return Password{}, err

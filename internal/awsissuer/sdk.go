@@ -148,8 +148,8 @@ func (l *loaded) retrieve(ctx context.Context, w World, src Source) (awskeys.Key
 		return awskeys.Keys{}, l.explain(err, src, w)
 	}
 	k := awskeys.Keys{AccessKeyID: c.AccessKeyID, Secret: c.SecretAccessKey, Session: c.SessionToken, Source: c.Source}
-	if c.CanExpire {
-		k.Expires = c.Expires
+	if c.CanExpire { // by AWS's clock, and wanted by the machine's
+		k.Expires = c.Expires.Add(-l.clock.offset())
 	}
 	return k, nil
 }
