@@ -207,7 +207,7 @@ func (b *Broker) judge(ctx, limited context.Context, r run, out *limitedBuffer, 
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case out.over:
-		return fail(0, "printed more than %d KiB, which is no credential", maxAnswer>>10)
+		return &IssuerError{Issuer: r.name, Problem: fmt.Sprintf("printed more than %d KiB, which is no credential", maxAnswer>>10), answered: true}
 	case limited.Err() != nil:
 		return fail(0, "gave no answer within %s and was ended; KUBECRED_TIMEOUT sets another bound", r.limit)
 	case errors.As(err, &exit) && exit.ExitCode() > 0:

@@ -70,6 +70,9 @@ func (h *Host) fail(o Outcome, t *Target, err error) Outcome {
 	o.Status = Failed
 	reason := strings.TrimPrefix(err.Error(), "failed to get credential from external registry credential provider: ")
 	o.Reason = oneLineOf(reason)
+	if errors.Is(err, errAnswerTooLarge) {
+		return o // the kubelet has no such bound
+	}
 	words := err.Error()
 	var response *responseError
 	if errors.As(err, &response) {

@@ -83,8 +83,10 @@ func runLines(s imagecred.Story, now time.Time) []string {
 			if o.Run != nil {
 				line += " after " + tookTime(o.Run.Took)
 			}
-			out = append(out, line+": "+o.Reason, "         the pull goes on without it, and the kubelet logs")
-			out = append(out, "         "+o.Log)
+			out = append(out, line+": "+o.Reason)
+			if o.Log != "" {
+				out = append(out, "         the pull goes on without it, and the kubelet logs", "         "+o.Log)
+			}
 		}
 		for _, n := range o.Notes {
 			out = append(out, "         "+n)
