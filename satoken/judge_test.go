@@ -82,8 +82,13 @@ func lines(uses []use) []string {
 
 func judge(t testing.TB, o satoken.JudgeOptions, sources ...auditlog.Source) satoken.Judgement {
 	t.Helper()
+	return judgeAs(t, o, auditlog.Options{Workers: 2}, sources...)
+}
+
+func judgeAs(t testing.TB, o satoken.JudgeOptions, how auditlog.Options, sources ...auditlog.Source) satoken.Judgement {
+	t.Helper()
 	tally := satoken.NewTally(satoken.TallyOptions{})
-	stats, err := auditlog.Scan(t.Context(), sources, auditlog.Options{Workers: 2}, tally.Add)
+	stats, err := auditlog.Scan(t.Context(), sources, how, tally.Add)
 	if err != nil {
 		t.Fatal(err)
 	}
