@@ -70,26 +70,39 @@ func (s span) of(text []byte) []byte {
 // without a lock: losing a race costs reading a user twice.
 type senders struct {
 	seed  maphash.Seed
-	slots [senderSlots]atomic.Pointer[Sender]
+	slots atomic.Pointer[[]atomic.Pointer[Sender]] // a power of two of them
 	held  atomic.Int64
 }
 
 const (
+	fewSlots    = 1 << 9
 	senderSlots = 1 << 15
 	senderTries = 4
 	// maxSenders bounds how many are kept, maxKept the bytes of a text.
-	maxSenders = 1 << 14
+	maxSenders = senderSlots / 2
 	maxKept    = 4 << 10
 )
 
-func newSenders() *senders { return &senders{seed: maphash.MakeSeed()} }
+func newSenders() *senders {
+	k := &senders{seed: maphash.MakeSeed()}
+	k.clear(fewSlots)
+	return k
+}
+
+// clear begins with an empty table.
+func (k *senders) clear(slots int) {
+	table := make([]atomic.Pointer[Sender], slots)
+	k.slots.Store(&table)
+	k.held.Store(0)
+}
 
 // sender reads the user at the cursor, up to and over its bracket.
 func (d *decoder) sender(c *cursor, ev *Event) bool {
 	rest := c.b[c.i:]
 	key := hashUser(rest)
+	slots := *d.known.slots.Load()
 	for i := range uint32(senderTries) {
-		s := d.known.slots[(key+i)%senderSlots].Load()
+		s := slots[(key+i)%uint32(len(slots))].Load()
 		if s == nil {
 			break
 		}
@@ -114,20 +127,22 @@ func (d *decoder) sender(c *cursor, ev *Event) bool {
 	return true
 }
 
-// add keeps a sender, in the place of another one if need be.
+// add keeps a sender, in the place of another one if need be. A table that is
+// half full is replaced by an empty one, a larger one as long as there is.
 func (k *senders) add(s *Sender) *Sender {
-	if k.held.Add(1) > maxSenders {
-		for i := range k.slots {
-			k.slots[i].Store(nil)
-		}
-		k.held.Store(1)
+	slots := *k.slots.Load()
+	if int(k.held.Add(1)) > len(slots)/2 {
+		k.clear(min(8*len(slots), senderSlots))
+		slots = *k.slots.Load()
+		k.held.Add(1)
 	}
+	n := uint32(len(slots))
 	for i := range uint32(senderTries) {
-		if slot := &k.slots[(s.key+i)%senderSlots]; slot.CompareAndSwap(nil, s) {
+		if slots[(s.key+i)%n].CompareAndSwap(nil, s) {
 			return s
 		}
 	}
-	if old := k.slots[(s.key+s.key>>16%senderTries)%senderSlots].Swap(s); old != nil {
+	if old := slots[(s.key+s.key>>16%senderTries)%n].Swap(s); old != nil {
 		k.held.Add(-1)
 	}
 	return s
