@@ -225,7 +225,11 @@ func (l tokenList) metrics(m cluster.Metrics) finding.Finding {
 		f.Details = append(f.Details, "since its start at "+finding.Moment(m.Since))
 	}
 	f.Details = append(f.Details, "the count is of one API server, and does not say which clients")
-	f.Fix = finding.Fix{Summary: "name the clients", Command: "kubecred tokens scan AUDIT-LOG"}
+	if l.scan == nil {
+		f.Fix = finding.Fix{Summary: "name the clients", Command: "kubecred tokens scan AUDIT-LOG"}
+	} else {
+		f.Severity = finding.Info // the log that was joined names them
+	}
 	f.Evidence = map[string]any{"staleTokens": m.StaleTokens, "legacyAuto": m.LegacyAuto, "legacyManual": m.LegacyManual, "invalidLegacy": m.InvalidLegacy}
 	return f
 }

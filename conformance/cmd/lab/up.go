@@ -105,7 +105,7 @@ func (s *scene) print(w io.Writer) {
 		fmt.Fprintf(w, "\nNo node: %v\n", s.noNode)
 	}
 	fmt.Fprintf(w, "\nFind all of them, in half a minute, when the two tokens are dead:\n\n  %s\n", strings.Join(doctor, " \\\n    "))
-	fmt.Fprintf(w, "\nGive those that are dying new tokens, and see which of them that mends:\n\n  kubecred tokens list --audit-log %s\n  kubecred tokens restart %s\n  kubecred tokens restart --apply --verify %[1]s\n", l.AuditLog, l.AuditLog)
+	fmt.Fprintf(w, "\nGive those that are dying new tokens, and see which of them that mends:\n\n  kubecred tokens list --profile eks --audit-log %s\n  kubecred tokens restart %s\n  kubecred tokens restart --apply --verify %[1]s\n", l.AuditLog, l.AuditLog)
 	fmt.Fprintf(w, "\nThe audit log grows at %s\nCtrl-C ends the lab and removes all of it.\n", l.AuditLog)
 }
 
