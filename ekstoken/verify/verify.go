@@ -22,7 +22,8 @@ type Options struct {
 	// Partition is the one whose endpoints are asked; "" for "aws".
 	Partition string
 	// Regions are the only ones whose endpoints are asked; none for all of the
-	// partition, the global endpoint among them.
+	// partition that the table knows, the global endpoint among them. A region
+	// that is newer than the table may be named.
 	Regions []string
 	// Extra are hosts beside AWS's table.
 	Extra []ekstoken.Endpoint
@@ -65,9 +66,24 @@ func New(o Options) (*Verifier, error) {
 	if ekstoken.Regions(o.Partition) == nil {
 		return nil, fmt.Errorf("there is no AWS partition %q", o.Partition)
 	}
+	known := ekstoken.Regions(o.Partition)
+	o.Extra = slices.Clone(o.Extra)
 	for _, r := range o.Regions {
 		if p := ekstoken.PartitionOf(r); p != o.Partition {
 			return nil, fmt.Errorf("region %q is not in partition %s", r, o.Partition)
+		}
+		if slices.Contains(known, r) {
+			continue
+		}
+		// Newer than the table: its hosts are those that the partition gives it.
+		for _, fips := range []bool{false, true} {
+			for _, dual := range []bool{false, true} {
+				e, err := ekstoken.EndpointFor(r, fips, dual)
+				if err != nil {
+					return nil, err
+				}
+				o.Extra = append(o.Extra, e)
+			}
 		}
 	}
 	if o.Timeout == 0 {

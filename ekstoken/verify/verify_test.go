@@ -215,6 +215,32 @@ func TestLies(t *testing.T) {
 	}
 }
 
+// TestNewRegion: a region that is newer than the table is asked where it is
+// named, and no other that is.
+func TestNewRegion(t *testing.T) {
+	e, err := ekstoken.EndpointFor("eu-west-77", false, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := ekstoken.Sign(alice, ekstoken.Request{ClusterID: "demo", Endpoint: e, Time: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for region, want := range map[string]bool{"eu-west-77": true, "eu-west-78": false, "eu-west-1": false, "": false} {
+		o := Options{ClusterIDs: []string{"demo"}}
+		if region != "" {
+			o.Regions = []string{region}
+		}
+		v, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.Check(token); (err == nil) != want {
+			t.Errorf("with region %q: %v", region, err)
+		}
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	tests := []struct {
 		o    Options

@@ -56,14 +56,17 @@ func (o *serveOptions) settle(cmd *cobra.Command, a *app) error {
 	if !o.pregenerated && !o.file.KubeconfigPregenerated {
 		o.generate = first(o.generate, o.file.GenerateKubeconfig)
 	}
-	if o.cacheSize == 0 {
+	switch {
+	case o.cacheSize < 0:
+		return errors.New("--cache-size can not be negative; 0 is for no cache")
+	case o.cacheSize == 0:
 		o.cacheSize = -1 // none, where the library's 0 stands for its default
 	}
 	if o.cacheTTL <= 0 || o.stsTimeout <= 0 || o.grace < 0 || o.linger < 0 {
 		return errors.New("--cache-ttl and --sts-timeout must be more than nothing, --grace and --linger not less (--cache-size 0 switches the cache off)")
 	}
-	if o.maxConns < 1 {
-		return errors.New("--max-connections must be at least 1")
+	if l := o.limits; l.InFlight < 0 || l.InFlightPerPrincipal < 0 || l.QPS < 0 || l.QPSPerPrincipal < 0 || o.maxConns < 1 {
+		return errors.New("a limit can not be negative, and --max-connections not 0")
 	}
 	return o.settleMappings(cmd)
 }
