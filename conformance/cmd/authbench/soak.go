@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -88,6 +89,21 @@ func (t *tally) fault(format string, args ...any) {
 	}
 }
 
+// explain adds what the server's log says of the reviews that are wrong.
+func (t *tally) explain(log []byte) {
+	for i, w := range t.wrong {
+		_, id, found := strings.Cut(w, "review ")
+		if !found || len(id) < 12 {
+			continue
+		}
+		for line := range bytes.Lines(log) {
+			if bytes.Contains(line, []byte(`"review":"`+id[:12]+`"`)) {
+				t.wrong[i] += "\n  " + strings.TrimSpace(string(line))
+			}
+		}
+	}
+}
+
 func (t *tally) err() error {
 	var errs []error
 	for _, w := range t.wrong {
@@ -149,6 +165,7 @@ func soak(ctx context.Context, s *stand, o options) error {
 		err = errors.Join(err, fmt.Errorf("%d reviews could not be asked in time: the machine is too busy for %d a second", late, o.rate))
 	}
 	log, readErr := os.ReadFile(filepath.Join(s.dir, ownName+".log"))
+	t.explain(log)
 	for _, secret := range []string{"X-Amz-", "k8s-aws-v1.", "c2Vzc2lvbi"} {
 		if bytes.Contains(log, []byte(secret)) {
 			err = errors.Join(err, fmt.Errorf("the log shows %q", secret))
