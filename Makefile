@@ -77,9 +77,9 @@ docs: ## write docs/cli.md and docs/codes.md from the commands and the codes
 
 .PHONY: bench
 bench: ## whole processes beside their baselines and peers; docs/benchmarks.md
-	@$(GO) run ./hack/bench
+	@CGO_ENABLED=0 $(GO) run ./hack/bench
 	@echo
-	@$(GO) -C conformance run ./cmd/bench
+	@CGO_ENABLED=0 $(GO) -C conformance run ./cmd/bench
 
 .PHONY: bench-graph
 bench-graph: ## draw the cost of a scan from 10 MB to 10 GB; takes 10 GB of disk meanwhile
