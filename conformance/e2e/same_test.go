@@ -52,6 +52,14 @@ func sameFromEverywhere(t *testing.T, ctx context.Context) {
 		// Other tests use the same log, and begin and end meanwhile.
 		v["tokens"] = plantedOnly(v["tokens"], "serviceAccount")
 		v["rejected"] = plantedOnly(v["rejected"], "likely")
+		for _, row := range v["tokens"].([]any) {
+			// Engines are not asked for the requests by which others had tokens
+			// issued: of a token without a mark only the whole log tells that.
+			if token := row.(map[string]any); token["diesAt"] == nil {
+				delete(token, "issuedTo")
+				delete(token, "issuedAt")
+			}
+		}
 		return v
 	}
 	want := report(shared.AuditLog)
