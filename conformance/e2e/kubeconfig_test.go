@@ -47,6 +47,48 @@ func TestOldKubeconfig(t *testing.T) {
 	}
 }
 
+// TestOldIssuer has a kubectl of today, which speaks v1 and v1beta1, reach the
+// API server with an issuer that speaks v1alpha1 only: not by itself, and through
+// kubecred-exec, which asks in the newer versions first and remembers the answer.
+func TestOldIssuer(t *testing.T) {
+	t.Parallel()
+	broker := must[string](t)(shared.Kubecred(t.Context(), "kubecred-exec"))
+	for _, version := range []string{"v1", "v1beta1"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			ctx := within(t, 2*time.Minute)
+			issuer := must[string](t)(shared.Issuer(ctx))
+			token, calls := file(t, "token", shared.StaticToken), filepath.Join(t.TempDir(), "calls")
+			config := func(name, command string, args ...string) string {
+				return must[string](t)(shared.Kubeconfig(name+"-"+version, &clientcmdapi.AuthInfo{Exec: &clientcmdapi.ExecConfig{
+					APIVersion: "client.authentication.k8s.io/" + version, InteractiveMode: clientcmdapi.NeverExecInteractiveMode,
+					Command: command, Args: args,
+					Env: []clientcmdapi.ExecEnvVar{
+						{Name: "LAB_TOKEN_FILE", Value: token}, {Name: "LAB_CALLS", Value: calls},
+						{Name: "LAB_API_VERSION", Value: "v1alpha1"}, {Name: "XDG_CACHE_HOME", Value: t.TempDir()},
+					},
+				}}))
+			}
+			alone := must[lab.Output](t)(shared.RunKubectl(ctx, config("old-alone", issuer), "get", "namespaces", "-o", "name"))
+			wantStatus(t, alone, 1)
+			wantText(t, alone.Stderr, "asks for client.authentication.k8s.io/"+version+"; this issuer speaks v1alpha1")
+			if err := os.Remove(calls); err != nil {
+				t.Fatal(err)
+			}
+			through := config("old-through", broker, "client", "--", issuer)
+			for range 3 {
+				out := must[lab.Output](t)(shared.RunKubectl(ctx, through, "get", "namespaces", "-o", "name"))
+				wantStatus(t, out, 0)
+				wantText(t, out.Stdout, "namespace/default")
+			}
+			data := must[[]byte](t)(os.ReadFile(calls))
+			if n, most := strings.Count(string(data), "\n"), map[string]int{"v1": 3, "v1beta1": 2}[version]; n != most {
+				t.Errorf("the issuer was asked %d times, want %d, the last time in its version:\n%s", n, most, data)
+			}
+		})
+	}
+}
+
 // TestBroker puts kubecred-exec between the real kubectl and an issuer: one
 // call of the issuer serves many of kubectl, in either version of the protocol,
 // and a token that the API server refuses is not served again.

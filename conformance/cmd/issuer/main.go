@@ -7,6 +7,7 @@
 //	LAB_TOKEN_FILE        the token for kubectl
 //	LAB_CREDENTIALS_FILE  USERNAME:PASSWORD for the kubelet
 //	LAB_CALLS             a file to which it appends what it was asked, one JSON a line
+//	LAB_API_VERSION       the one version that it speaks with kubectl, such as v1alpha1
 //	LAB_FAIL              exit with status 1 and this on stderr
 //
 // An argument --cache-key-type TYPE is the cacheKeyType of its answer to the
@@ -18,6 +19,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -46,10 +48,13 @@ func client(info string) error {
 	if err := note(info); err != nil {
 		return err
 	}
-	switch asked.APIVersion {
-	case "client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1":
-	default:
-		return fmt.Errorf("KUBERNETES_EXEC_INFO asks for %s; this issuer speaks v1 and v1beta1", asked.APIVersion)
+	speaks := []string{"v1", "v1beta1"}
+	if only := os.Getenv("LAB_API_VERSION"); only != "" {
+		speaks = []string{only}
+	}
+	version, ours := strings.CutPrefix(asked.APIVersion, "client.authentication.k8s.io/")
+	if !ours || !slices.Contains(speaks, version) {
+		return fmt.Errorf("KUBERNETES_EXEC_INFO asks for %s; this issuer speaks %s", asked.APIVersion, strings.Join(speaks, " and "))
 	}
 	token, err := os.ReadFile(os.Getenv("LAB_TOKEN_FILE"))
 	if err != nil {
