@@ -5,6 +5,7 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,20 @@ func TestOldKubeconfig(t *testing.T) {
 	}
 }
 
+// pluginConfig writes a kubeconfig whose user has the exec plugin command, with
+// an environment of names and values in turn. It returns the file's name.
+func pluginConfig(t *testing.T, name, version string, env []string, command string, args ...string) string {
+	t.Helper()
+	plugin := &clientcmdapi.ExecConfig{
+		APIVersion: "client.authentication.k8s.io/" + version, InteractiveMode: clientcmdapi.IfAvailableExecInteractiveMode,
+		Command: command, Args: args,
+	}
+	for pair := range slices.Chunk(env, 2) {
+		plugin.Env = append(plugin.Env, clientcmdapi.ExecEnvVar{Name: pair[0], Value: pair[1]})
+	}
+	return must[string](t)(shared.Kubeconfig(name+"-"+version, &clientcmdapi.AuthInfo{Exec: plugin}))
+}
+
 // TestOldIssuer has a kubectl of today, which speaks v1 and v1beta1, reach the
 // API server with an issuer that speaks v1alpha1 only: not by itself, and through
 // kubecred-exec, which asks in the newer versions first and remembers the answer.
@@ -60,14 +75,9 @@ func TestOldIssuer(t *testing.T) {
 			issuer := must[string](t)(shared.Issuer(ctx))
 			token, calls := file(t, "token", shared.StaticToken), filepath.Join(t.TempDir(), "calls")
 			config := func(name, command string, args ...string) string {
-				return must[string](t)(shared.Kubeconfig(name+"-"+version, &clientcmdapi.AuthInfo{Exec: &clientcmdapi.ExecConfig{
-					APIVersion: "client.authentication.k8s.io/" + version, InteractiveMode: clientcmdapi.NeverExecInteractiveMode,
-					Command: command, Args: args,
-					Env: []clientcmdapi.ExecEnvVar{
-						{Name: "LAB_TOKEN_FILE", Value: token}, {Name: "LAB_CALLS", Value: calls},
-						{Name: "LAB_API_VERSION", Value: "v1alpha1"}, {Name: "XDG_CACHE_HOME", Value: t.TempDir()},
-					},
-				}}))
+				return pluginConfig(t, name, version, []string{
+					"LAB_TOKEN_FILE", token, "LAB_CALLS", calls, "LAB_API_VERSION", "v1alpha1", "XDG_CACHE_HOME", t.TempDir(),
+				}, command, args...)
 			}
 			alone := must[lab.Output](t)(shared.RunKubectl(ctx, config("old-alone", issuer), "get", "namespaces", "-o", "name"))
 			wantStatus(t, alone, 1)
@@ -102,14 +112,9 @@ func TestBroker(t *testing.T) {
 			issuer := must[string](t)(shared.Issuer(ctx))
 			dir := t.TempDir()
 			token, calls := filepath.Join(dir, "token"), filepath.Join(dir, "calls")
-			config := must[string](t)(shared.Kubeconfig("broker-"+version, &clientcmdapi.AuthInfo{Exec: &clientcmdapi.ExecConfig{
-				APIVersion: "client.authentication.k8s.io/" + version, InteractiveMode: clientcmdapi.IfAvailableExecInteractiveMode,
-				Command: broker, Args: []string{"client", "--", issuer},
-				Env: []clientcmdapi.ExecEnvVar{
-					{Name: "LAB_TOKEN_FILE", Value: token}, {Name: "LAB_CALLS", Value: calls},
-					{Name: "XDG_CACHE_HOME", Value: dir},
-				},
-			}}))
+			config := pluginConfig(t, "broker", version, []string{
+				"LAB_TOKEN_FILE", token, "LAB_CALLS", calls, "XDG_CACHE_HOME", dir,
+			}, broker, "client", "--", issuer)
 			write := func(text string) {
 				t.Helper()
 				if err := os.WriteFile(token, []byte(text), 0o600); err != nil {
