@@ -149,10 +149,16 @@ func (s *scan) deliver(st *stream, d *decoder, got Stats) {
 // line decodes the documents of one line.
 func (d *decoder) line(line []byte) error {
 	line = trim(line)
+	if len(line) > 0 && line[0] == 0 { // where a log was cut to nothing while it was written
+		line = trim(bytes.TrimLeft(line, "\x00"))
+	}
 	if len(line) == 0 {
 		return nil
 	}
-	if line[0] != '{' && line[0] != '[' {
+	if !opens(line) {
+		if line[0] == '"' && line[len(line)-1] == '"' {
+			return d.quoted(line)
+		}
 		if isBase64(line) {
 			if d.base64(line, 1) {
 				return nil
@@ -195,6 +201,29 @@ func (d *decoder) line(line []byte) error {
 // maxPrefix bounds what may stand on a line before an event.
 const maxPrefix = 512
 
+// opens tells whether a line begins with JSON. A bracket may also be that of
+// "[pod/NAME/CONTAINER] ", which kubectl puts before a line.
+func opens(line []byte) bool {
+	if line[0] != '[' {
+		return line[0] == '{'
+	}
+	next := bytes.TrimLeft(line[1:], " \t\r\n")
+	return len(next) == 0 || bytes.IndexByte([]byte(`{["]`), next[0]) >= 0
+}
+
+// quoted decodes a line that is one JSON string, in which the event is.
+func (d *decoder) quoted(line []byte) error {
+	w := walker{b: line}
+	s, err := w.value()
+	if err != nil || w.i != len(line) {
+		return errSyntax
+	}
+	if before := len(d.events); d.packed("", s, 1) != nil || len(d.events) == before {
+		return errSyntax
+	}
+	return nil
+}
+
 func trimEnd(line []byte) []byte {
 	for len(line) > 0 && (line[len(line)-1] == '\r' || line[len(line)-1] == ' ') {
 		line = line[:len(line)-1]
@@ -216,7 +245,7 @@ func trim(line []byte) []byte {
 func isDocument(text []byte) bool {
 	text = bytes.TrimLeft(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), " \t\r\n")
 	i := bytes.IndexByte(text, '\n')
-	if i < 0 || text[0] != '{' && text[0] != '[' {
+	if i < 0 || !opens(text) {
 		return false
 	}
 	next := bytes.TrimLeft(text[i:], " \t\r\n")
@@ -233,7 +262,7 @@ func (s *scan) longLine(st *stream, b *block, r io.Reader, at spot) error {
 	var got Stats
 	sp := s.splitter(st, d, &got)
 	begun := trim(b.buf[:min(b.n, maxPrefix)])
-	if len(begun) > 0 && begun[0] != '{' && begun[0] != '[' {
+	if len(begun) > 0 && !opens(begun) {
 		i := max(0, bytes.IndexByte(begun, '{'))
 		begun = begun[i:]
 	}

@@ -142,6 +142,8 @@ type stream struct {
 	// is kept, by its offset, until its number is wanted.
 	perText []int32
 	bad     map[int]badLine
+	// parts are the files of an archive.
+	parts []*stream
 }
 
 // badLine is the first bad line of a text: its number, counted from 1, or where
@@ -162,6 +164,9 @@ func (st *stream) result() Stats {
 			break
 		}
 		before += int64(n)
+	}
+	for _, part := range st.parts {
+		out.join(part.result())
 	}
 	return out
 }
@@ -220,6 +225,9 @@ func (s *scan) read(ctx context.Context, st *stream) error {
 	if taken, err := s.chunks(ctx, st, f); taken || err != nil {
 		return err
 	}
+	if taken, err := s.zip(ctx, st, f); taken || err != nil {
+		return err
+	}
 	var in io.Reader = f
 	if s.done != nil {
 		in = counting{f, s.done}
@@ -229,7 +237,7 @@ func (s *scan) read(ctx context.Context, st *stream) error {
 		return err
 	}
 	defer closeReader()
-	return s.cut(ctx, st, r)
+	return s.content(ctx, st, r, 0)
 }
 
 func (s *scan) cut(ctx context.Context, st *stream, r io.Reader) error {

@@ -238,8 +238,14 @@ func TestDirectory(t *testing.T) {
 	write(".hidden/x.log", event("d"))
 	write("empty.log", "")
 	if runtime.GOOS != "windows" {
-		if err := os.Symlink("audit.log", filepath.Join(dir, "current.log")); err != nil {
-			t.Fatal(err)
+		for link, to := range map[string]string{"a-current.log": "audit.log", "current.log": "audit.log", "loop": ".", "older": "old", "a-older": "old", "old/up": ".."} {
+			if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ids, _, _ := collect(t, auditlog.Options{}, auditlog.Path(filepath.Join(dir, "older"))) // a link that is named itself
+		if !slices.Contains(ids, "c") {
+			t.Errorf("events %q of a linked folder", ids)
 		}
 	}
 	ids, _, stats := collect(t, auditlog.Options{}, auditlog.Path(dir))

@@ -57,45 +57,72 @@ func (s pathSource) Streams(ctx context.Context, yield func(Stream) error) error
 	if !info.IsDir() {
 		return yield(fileStream(string(s), info))
 	}
-	var seen []os.FileInfo
-	return filepath.WalkDir(string(s), func(name string, d fs.DirEntry, err error) error {
-		if ctx.Err() != nil {
-			return ctx.Err()
+	return (&folder{ctx: ctx, yield: yield}).walk(string(s), info, false)
+}
+
+// folder walks a directory with all below it, through symbolic links too, and
+// reads nothing twice because of them.
+type folder struct {
+	ctx   context.Context
+	yield func(Stream) error
+	// seen is what was met, linked what of it through a link.
+	seen, linked []os.FileInfo
+}
+
+// maxSeen bounds the files that are remembered to know a link's target again.
+const maxSeen = 10000
+
+// again tells whether a file or directory was met before. Only a link can lead
+// to one a second time.
+func (w *folder) again(info os.FileInfo, link bool) bool {
+	same := func(o os.FileInfo) bool { return os.SameFile(o, info) }
+	if slices.ContainsFunc(w.linked, same) || link && slices.ContainsFunc(w.seen, same) {
+		return true
+	}
+	if link {
+		w.linked = append(w.linked, info)
+	}
+	if info.IsDir() || len(w.seen) < maxSeen {
+		w.seen = append(w.seen, info)
+	}
+	return false
+}
+
+func (w *folder) walk(name string, info os.FileInfo, link bool) error {
+	if w.again(info, link) {
+		return nil
+	}
+	entries, err := os.ReadDir(name)
+	if err != nil { // it may not be listed; the others are read
+		if yerr := w.yield(failed(name, err)); yerr != nil {
+			return yerr
 		}
-		if err != nil {
-			// A directory that may not be listed is said, the others are read.
-			if yerr := yield(failed(name, err)); yerr != nil {
-				return yerr
-			}
-			if d != nil && d.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
+	}
+	for _, d := range entries {
+		if w.ctx.Err() != nil {
+			return w.ctx.Err()
 		}
-		if name != string(s) && strings.HasPrefix(d.Name(), ".") {
-			if d.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
+		if strings.HasPrefix(d.Name(), ".") {
+			continue
 		}
-		if d.IsDir() {
-			return nil
+		if err := w.entry(filepath.Join(name, d.Name()), d.Type()&fs.ModeSymlink != 0); err != nil {
+			return err
 		}
-		info, err := os.Stat(name) // through a symbolic link, as log folders have them
-		if err != nil {
-			return yield(failed(name, err))
-		}
-		if !info.Mode().IsRegular() {
-			return nil
-		}
-		if d.Type()&fs.ModeSymlink != 0 && slices.ContainsFunc(seen, func(o os.FileInfo) bool { return os.SameFile(o, info) }) {
-			return nil
-		}
-		if len(seen) < 10000 {
-			seen = append(seen, info)
-		}
-		return yield(fileStream(name, info))
-	})
+	}
+	return nil
+}
+
+func (w *folder) entry(name string, link bool) error {
+	info, err := os.Stat(name) // through a symbolic link, as log folders have them
+	switch {
+	case err != nil:
+		return w.yield(failed(name, err))
+	case info.IsDir():
+		return w.walk(name, info, link)
+	case !info.Mode().IsRegular() || w.again(info, link):
+		return nil
+	}
+	return w.yield(fileStream(name, info))
 }
 
 func failed(name string, err error) Stream {

@@ -10,34 +10,55 @@ import (
 )
 
 // isTable tells whether text begins with the header of a table (CSV) that the
-// console of a cloud exports: Logs Insights' @message, Azure's log_s, or the
-// columns of AKSAudit.
+// console of a cloud exports: Logs Insights' @message, CloudWatch's message,
+// Azure's log_s, or the columns of AKSAudit.
 func isTable(text []byte) bool {
+	_, comma := tableHeader(text)
+	return comma != 0
+}
+
+// tableHeader returns the length of what stands before the header, and what
+// stands between cells, 0 where the text is no table.
+func tableHeader(text []byte) (before int, comma byte) {
 	line := bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	// PowerShell's Export-Csv writes a line "#TYPE NAME" first.
+	if bytes.HasPrefix(line, []byte("#TYPE ")) {
+		line = line[bytes.IndexByte(line, '\n')+1:]
+	}
+	before = len(text) - len(line)
 	if i := bytes.IndexByte(line, '\n'); i >= 0 {
 		line = line[:i]
 	}
 	if len(line) == 0 || len(line) > 8<<10 || line[0] == '{' || line[0] == '[' {
-		return false
+		return 0, 0
 	}
-	var names []string
-	for name := range bytes.SplitSeq(line, []byte{','}) {
-		name := string(bytes.Trim(name, "\" \r"))
-		switch name {
-		case "@message", "log_s", "AuditId":
-			return true
+	for _, comma := range []byte(",;\t") { // a spreadsheet's commas are its country's
+		var names []string
+		known := false
+		for name := range bytes.SplitSeq(line, []byte{comma}) {
+			name := string(bytes.Trim(name, "\" \r"))
+			switch name {
+			case "@message", "log_s", "AuditId":
+				known = true
+			case "message":
+				known = known || len(names) > 0 || bytes.IndexByte(line, comma) > 0
+			}
+			names = append(names, name)
 		}
-		names = append(names, name)
+		if known || isInsights(names) {
+			return before, comma
+		}
 	}
-	return isInsights(names)
+	return 0, 0
 }
 
 // rows reads the rows of a table, each no longer than maxEvent.
 type rows struct {
-	r    *bufio.Reader
-	row  []string
-	cell []byte
-	size int
+	r     *bufio.Reader
+	comma byte
+	row   []string
+	cell  []byte
+	size  int
 }
 
 var errLong = errors.New("an event longer than 4 MiB")
@@ -77,7 +98,7 @@ func (t *rows) next() ([]string, error) {
 			t.cell = append(t.cell, c)
 		case c == '"' && len(t.cell) == 0:
 			quoted = true
-		case c == ',':
+		case c == t.comma:
 			t.end()
 		case c == '\n':
 			t.end()
@@ -97,6 +118,10 @@ func (t *rows) end() {
 // keys are the columns' names.
 func (s *scan) table(st *stream, r io.Reader) error {
 	t := &rows{r: bufio.NewReaderSize(r, 64<<10)}
+	head, _ := t.r.Peek(16 << 10)
+	before, comma := tableHeader(head)
+	t.comma = comma
+	_, _ = t.r.Discard(before)
 	header, err := t.next()
 	if err != nil {
 		return err

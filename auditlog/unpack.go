@@ -2,13 +2,13 @@ package auditlog
 
 import (
 	"bufio"
-	"bytes"
 	"compress/bzip2"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -20,11 +20,11 @@ const maxWindow = 32 << 20
 func unpack(r io.Reader) (io.Reader, func(), error) {
 	none := func() {}
 	br := bufio.NewReaderSize(r, 64<<10)
-	head, err := br.Peek(4)
-	if err != nil && !errors.Is(err, io.EOF) {
+	head, err := br.Peek(peeked)
+	if err != nil && len(head) == 0 && !errors.Is(err, io.EOF) {
 		return nil, none, err
 	}
-	switch packing(head) {
+	switch kind := packing(head); kind {
 	case "gzip":
 		z, err := gzip.NewReader(br)
 		if err != nil {
@@ -39,21 +39,14 @@ func unpack(r io.Reader) (io.Reader, func(), error) {
 		return named{z, "zstd"}, z.Close, nil
 	case "bzip2":
 		return named{bzip2.NewReader(br), "bzip2"}, none, nil
+	case "snappy":
+		return named{snappy.NewReader(br), "snappy"}, none, nil
+	default:
+		if err := foreign(kind); err != nil {
+			return nil, none, err
+		}
 	}
 	return br, none, nil
-}
-
-// packing tells the compression by the first bytes, "" for none.
-func packing(head []byte) string {
-	switch {
-	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
-		return "gzip"
-	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		return "zstd"
-	case len(head) >= 4 && bytes.HasPrefix(head, []byte("BZh")) && head[3] >= '1' && head[3] <= '9':
-		return "bzip2"
-	}
-	return ""
 }
 
 // named says in its errors which compression failed.

@@ -43,13 +43,14 @@ type wrapped struct {
 //	log, log_processed      Fluent Bit, Docker
 //	log_s, properties       AzureDiagnostics rows; Azure Monitor to storage and Event Hubs
 //	line                    Loki's logcli
+//	MESSAGE                 journald, as journalctl -o json prints it
 //	_source, hits           Elasticsearch and OpenSearch
 //	_raw, result, event     Splunk
 //	structured              OpenShift logging
 //	body, stringValue ...   OpenTelemetry
 func wrapKey(key []byte) string {
 	switch string(key) {
-	case "items", "logEvents", "message", "events", "results", "@message", "data", "awslogs", "kinesis", "records", "Records",
+	case "items", "logEvents", "message", "events", "results", "@message", "MESSAGE", "data", "awslogs", "kinesis", "records", "Records",
 		"log", "log_processed", "log_s", "properties", "line", "_source", "hits", "_raw", "result", "event", "structured",
 		"body", "stringValue", "resourceLogs", "scopeLogs", "logRecords", "jsonPayload", "textPayload":
 		return string(key)

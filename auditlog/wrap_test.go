@@ -115,6 +115,18 @@ func wraps(a, b string) map[string]string {
 		"Splunk":                 two(func(s string) string { return `{"preview":false,"result":{"_raw":` + q(s) + `}}` }),
 		"Splunk's collector":     two(func(s string) string { return `{"time":1,"sourcetype":"kube:audit","event":` + s + `}` }),
 		"OpenTelemetry":          fmt.Sprintf(`{"resourceLogs":[{"resource":{},"scopeLogs":[{"logRecords":[{"body":{"stringValue":%s}},{"body":{"stringValue":%s}}]}]}]}`, q(a), q(b)),
+		"journald":               two(func(s string) string { return `{"_PID":"1","MESSAGE":` + q(s) + `}` }),
+		"kubectl logs --prefix":  two(func(s string) string { return "[pod/kube-apiserver-0/kube-apiserver] " + s }),
+		"docker compose":         two(func(s string) string { return "\x1b[36mapi-1  |\x1b[0m " + s }),
+		"strings of JSON":        two(q),
+		"after zeros":            strings.Repeat("\x00", 4096) + two(func(s string) string { return s }),
+		"CloudWatch's console":   "timestamp,message\n1763784701133," + csv(a) + "\n1763784701133," + csv(b) + "\n",
+		"PowerShell's table":     "#TYPE System.Object\r\n\"@timestamp\";\"@message\"\r\n\"1\";" + csv(a) + "\r\n\"1\";" + csv(b) + "\r\n",
+		"UTF-16":                 utf16le("\ufeff" + a + "\r\n" + b + "\r\n"),
+		"UTF-16 without a mark":  utf16le(a + "\n" + b + "\n"),
+		"a list in UTF-16":       utf16le("\ufeff" + pretty(`{"kind":"EventList","items":[`+a+","+b+"]}")),
+		"tar":                    tarOf(a+"\n", packedGzip(b)),
+		"tar in tar":             tarOf(tarOf(a), "", utf16le(b)),
 		"syslog":                 two(func(s string) string { return "<134>Nov 22 04:11:42 host kube-apiserver: " + s }),
 	}
 }

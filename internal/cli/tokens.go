@@ -57,8 +57,8 @@ func (a *app) tokensScanCommand() *cobra.Command {
 the API server will refuse them, who uses them, and what mends that.
 
 SOURCE is a file, a directory (read with all below it) or '-' for stdin. What it
-holds is recognised by itself: plain text, gzip, zstd or bzip2; an event a line,
-an EventList, or what log services make of them (CloudWatch records, exports and
+holds is recognised by itself: plain text, also in UTF-16, gzip, zstd, bzip2 or
+snappy; archives of such files (tar, zip); an event a line, an EventList, or what log services make of them (CloudWatch records, exports and
 query results, AKSAudit rows and log_s, GKE entries, Fluent Bit, Vector and
 others that keep the event as a string). Cut and corrupt lines are counted, not
 fatal.
@@ -123,6 +123,7 @@ const softLimit = 28 << 20
 type tokenScan struct {
 	judged satoken.Judgement
 	stats  []auditlog.Stats
+	names  []string // of the sources, as they were given
 	marks  bool
 	// brief: findings need no evidence, since the format has its own.
 	brief bool
@@ -156,7 +157,7 @@ func (a *app) scanTokens(ctx context.Context, names []string, o tokenOptions) (t
 	if err != nil {
 		return tokenScan{}, err
 	}
-	out := tokenScan{marks: o.marks}
+	out := tokenScan{names: names, marks: o.marks}
 	for i, l := range logs {
 		t := satoken.NewTally(tally)
 		stats, err := auditlog.Scan(ctx, l.sources, auditlog.Options{Done: o.done, MarksOnly: o.marks, Strict: o.strict}, t.Add)
@@ -204,6 +205,8 @@ func nothingRead(names []string, stats []auditlog.Stats) error {
 		return fmt.Errorf("%s: empty, so there is no audit event in it%s", s.Name, more)
 	case s.BadLine > 0:
 		return fmt.Errorf("%s:%d: no audit event in it%s: %s", s.Name, s.BadLine, more, s.BadReason)
+	case s.Other == 0 && s.Long == 0:
+		return fmt.Errorf("%s: nothing but empty lines, so there is no audit event in it%s", s.Name, more)
 	case s.Long > 0:
 		return fmt.Errorf("%s: no audit event in it%s: its only line is longer than an event can be", s.Name, more)
 	}

@@ -214,8 +214,11 @@ func (s tokenScan) writeClosing(b *bytes.Buffer, groups []workloadTokens) {
 	if s.judged.Seen > 0 {
 		line += " among " + plural(s.judged.Seen, "token", "tokens")
 	}
-	if len(parts) > 0 {
+	switch {
+	case len(parts) > 0:
 		line = strings.Join(parts, ", ")
+	case s.allOutside() != "":
+		line = "No event is left to judge"
 	}
 	line += "."
 	for _, g := range groups {
