@@ -23,7 +23,7 @@ type road interface {
 	// read makes a credential of what an issuer printed.
 	read(stdout []byte, now time.Time) (credential, error)
 	// answer writes a kept credential as the client wants it.
-	answer(e entry, now time.Time) []byte
+	answer(e *entry, now time.Time) []byte
 	// keys are the names under which the answer may lie, the narrowest first, made
 	// from the one that says who asks.
 	keys(base string) []string
@@ -84,34 +84,34 @@ func (b *Broker) newAsk(r road, issuer string, args, about []string) (*Ask, erro
 // Cached returns the answer where the cache holds one that may be given.
 func (a *Ask) Cached() ([]byte, bool) {
 	defer func() { a.served.close(); a.served = nil }()
-	e, ok := a.lookup()
-	if !ok || !a.b.Now().Before(e.renew) {
+	e := a.lookup()
+	if e == nil || !a.b.Now().Before(e.renew) {
 		return nil, false
 	}
 	return a.give(e), true
 }
 
-// lookup returns the entry where it may be handed out to the one who asks.
-func (a *Ask) lookup() (entry, bool) {
+// lookup returns the entry where it may be handed out to the one who asks, or nil.
+func (a *Ask) lookup() *entry {
 	if a.store == nil {
-		return entry{}, false
+		return nil
 	}
 	for _, key := range a.keys {
-		e, ok := a.b.entry(a.store, key)
-		if !ok || !e.usable(a.b.Now()) || a.suspect != 0 && e.id == a.suspect && e.created.Before(a.began) {
+		e := a.b.entry(a.store, key)
+		if e == nil || !e.usable(a.b.Now()) || a.suspect != 0 && e.id == a.suspect && e.created.Before(a.began) {
 			continue
 		}
 		if a.refused(e) {
 			a.suspect = e.id
 			continue
 		}
-		return e, true
+		return e
 	}
-	return entry{}, false
+	return nil
 }
 
 // give writes the answer, and remembers who got it.
-func (a *Ask) give(e entry) []byte {
+func (a *Ask) give(e *entry) []byte {
 	now := a.b.Now()
 	a.remember(e.id, now)
 	return a.road.answer(e, now)

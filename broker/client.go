@@ -70,7 +70,7 @@ func (r clientRoad) read(stdout []byte, now time.Time) (credential, error) {
 }
 
 // answer puts the status, which is the same in every version, into its frame.
-func (r clientRoad) answer(e entry, _ time.Time) []byte {
+func (r clientRoad) answer(e *entry, _ time.Time) []byte {
 	b := make([]byte, 0, len(e.payload)+128)
 	b = append(b, `{"kind":"ExecCredential","apiVersion":"`...)
 	b = append(b, r.wants.APIVersion...)

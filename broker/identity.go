@@ -6,8 +6,6 @@ import (
 	"crypto/sha1" //nolint:gosec // the name of a cache file, given by AWS
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -54,7 +52,7 @@ func (id *identity) directory(name string) bool {
 	f, err := openPlain(name, os.O_RDONLY, 0)
 	if err != nil {
 		*id = append(*id, identityFile{name: name, err: err})
-		return !errors.Is(err, fs.ErrNotExist)
+		return !isAbsent(err)
 	}
 	f.close()
 	return true

@@ -3,7 +3,6 @@ package broker
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kubecred/kubecred/credapi"
+	"github.com/kubecred/kubecred/internal/plainjson"
 )
 
 // imageRoad is the kubelet's credential provider protocol. The kubelet asks for
@@ -99,23 +99,39 @@ func serviceAccount(token string) (id []string, expires time.Time, ok bool) {
 	if err != nil {
 		return nil, time.Time{}, false
 	}
-	var claims struct {
-		Issuer     string          `json:"iss"`
-		Subject    string          `json:"sub"`
-		Audience   json.RawMessage `json:"aud"`
-		Kubernetes struct {
-			Namespace      string `json:"namespace"`
-			ServiceAccount struct {
-				Name string `json:"name"`
-				UID  string `json:"uid"`
-			} `json:"serviceaccount"`
-		} `json:"kubernetes.io"`
-	}
-	if json.Unmarshal(payload, &claims) != nil || claims.Subject == "" {
+	top, ok := object(payload)
+	kubernetes, ok2 := object(top["kubernetes.io"])
+	account, ok3 := object(kubernetes["serviceaccount"])
+	subject := plainText(top["sub"])
+	if !ok || !ok2 || !ok3 || subject == "" {
 		return nil, time.Time{}, false
 	}
-	k := claims.Kubernetes
-	return []string{claims.Issuer, claims.Subject, string(claims.Audience), k.Namespace, k.ServiceAccount.Name, k.ServiceAccount.UID}, jwtExpiry(token), true
+	// The subject is for people too, the rest goes into a key alone, as it stands.
+	return []string{
+		string(top["iss"]), subject, string(top["aud"]), string(kubernetes["namespace"]), string(account["name"]), string(account["uid"]),
+	}, jwtExpiry(token), true
+}
+
+// object takes a JSON object apart. Where there is none it is empty.
+func object(text []byte) (map[string][]byte, bool) {
+	if len(text) == 0 || string(text) == "null" {
+		return nil, true
+	}
+	members, ok := plainjson.Object(text)
+	if !ok {
+		return nil, false
+	}
+	all := make(map[string][]byte, len(members))
+	for _, m := range members {
+		all[m.Name] = m.Raw
+	}
+	return all, true
+}
+
+// plainText is what a JSON string means, "" where there is none.
+func plainText(text []byte) string {
+	s, _ := plainjson.String(text)
+	return s
 }
 
 func (r imageRoad) request(version string) (environ []string, stdin []byte) {
@@ -170,7 +186,7 @@ func body(resp credapi.ProviderResponse) []byte {
 }
 
 // answer puts the kept body into its frame, with the time that is left of it.
-func (r imageRoad) answer(e entry, now time.Time) []byte {
+func (r imageRoad) answer(e *entry, now time.Time) []byte {
 	b := make([]byte, 0, len(e.payload)+128)
 	b = append(b, `{"kind":"CredentialProviderResponse","apiVersion":"`...)
 	b = append(b, r.wants.APIVersion...)

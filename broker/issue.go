@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,13 +21,13 @@ func (a *Ask) Issue(ctx context.Context) ([]byte, error) {
 func (a *Ask) issue(ctx context.Context) ([]byte, error) {
 	defer func() { a.served.close(); a.served = nil }()
 	if a.store == nil {
-		e, err := a.run(ctx, entry{})
+		e, err := a.run(ctx, &entry{})
 		if err != nil {
 			return nil, err
 		}
 		return a.road.answer(e, a.b.Now()), nil
 	}
-	if e, ok := a.lookup(); ok {
+	if e := a.lookup(); e != nil {
 		return a.ahead(ctx, e)
 	}
 	if err := a.recentFailure(a.began.Add(-failureShare)); err != nil {
@@ -47,7 +48,7 @@ func (a *Ask) issue(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	defer unlock()
-	if e, ok := a.lookup(); ok {
+	if e := a.lookup(); e != nil {
 		return a.give(e), nil
 	}
 	if err := a.recentFailure(a.began.Add(-failureShare)); err != nil {
@@ -62,7 +63,7 @@ func (a *Ask) issue(ctx context.Context) ([]byte, error) {
 
 // ahead renews an entry that still lives where nobody else does, and gives the
 // old one where that fails.
-func (a *Ask) ahead(ctx context.Context, old entry) ([]byte, error) {
+func (a *Ask) ahead(ctx context.Context, old *entry) ([]byte, error) {
 	if a.b.Now().Before(old.renew) {
 		return a.give(old), nil
 	}
@@ -74,7 +75,7 @@ func (a *Ask) ahead(ctx context.Context, old entry) ([]byte, error) {
 		return a.give(old), nil
 	}
 	defer unlock()
-	if e, ok := a.lookup(); ok && a.b.Now().Before(e.renew) {
+	if e := a.lookup(); e != nil && a.b.Now().Before(e.renew) {
 		return a.give(e), nil
 	}
 	e, err := a.renew(ctx)
@@ -162,17 +163,17 @@ func (a *Ask) limit() time.Duration {
 }
 
 // renew runs the issuer and keeps what comes of it. The lock is held.
-func (a *Ask) renew(ctx context.Context) (entry, error) {
+func (a *Ask) renew(ctx context.Context) (*entry, error) {
 	defer a.announce()()
 
-	old, _ := a.b.entry(a.store, a.key)
+	old := cmp.Or(a.b.entry(a.store, a.key), &entry{})
 	e, err := a.run(ctx, old)
 	if err != nil {
 		var failed *IssuerError
 		if errors.As(err, &failed) && ctx.Err() == nil {
 			a.keepFailure(failed)
 		}
-		return entry{}, err
+		return nil, err
 	}
 	if e.until.After(e.created) {
 		if err := a.store.write(e.key, entrySuffix, e.encode()); err != nil {

@@ -3,7 +3,6 @@ package broker
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -70,10 +69,7 @@ func (a *Ask) writeJournal(out []byte, err error) {
 	} else {
 		o.Warning = a.words(a.said)
 	}
-	line, e := json.Marshal(o)
-	if e != nil {
-		return
-	}
+	line := o.encode()
 	name := filepath.Join(a.store.dir, journalName)
 	if info, e := os.Lstat(name); e == nil && (info.Size() > maxJournal || !info.Mode().IsRegular()) {
 		_ = os.Rename(name, name+".1")
@@ -133,8 +129,7 @@ func Journal(dir string) ([]Outcome, error) {
 		}
 		lines := bufio.NewScanner(f)
 		for lines.Scan() {
-			var o Outcome
-			if json.Unmarshal(lines.Bytes(), &o) == nil && !o.Time.IsZero() {
+			if o, ok := decodeOutcome(lines.Bytes()); ok {
 				out = append(out, o)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // KeyOptions say what goes into the key beside what always does.
@@ -151,7 +152,7 @@ const maxIdentityFile = 4 << 20
 // state is a short text that differs where the file's content does.
 func (f identityFile) state() string {
 	switch {
-	case errors.Is(f.err, fs.ErrNotExist):
+	case isAbsent(f.err):
 		return "absent"
 	case f.err != nil:
 		return "unreadable"
@@ -162,6 +163,15 @@ func (f identityFile) state() string {
 	}
 	sum := sha256.Sum256(f.data)
 	return "sha256 " + string(sum[:])
+}
+
+// isAbsent tells whether opening failed because there is no file. Most of the files
+// that might count are not there, and errors.Is is the slow way to see that.
+func isAbsent(err error) bool {
+	if path, ok := err.(*fs.PathError); ok && path.Err == syscall.ENOENT {
+		return true
+	}
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // readIdentity reads a config file, but for one that is too large or none.

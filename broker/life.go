@@ -2,8 +2,8 @@ package broker
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"encoding/pem"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,13 +44,12 @@ func jwtExpiry(token string) time.Time {
 	if err != nil {
 		return time.Time{}
 	}
-	var claims struct {
-		Exp float64 `json:"exp"`
-	}
-	if json.Unmarshal(payload, &claims) != nil || claims.Exp <= 0 || claims.Exp > 1e11 {
+	claims, ok := object(payload)
+	exp, err := strconv.ParseFloat(string(claims["exp"]), 64)
+	if !ok || err != nil || exp <= 0 || exp > 1e11 {
 		return time.Time{}
 	}
-	return time.Unix(int64(claims.Exp), 0).UTC()
+	return time.Unix(int64(exp), 0).UTC()
 }
 
 // certificateExpiry is the earliest NotAfter of the certificates in the PEM text.

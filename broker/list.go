@@ -34,7 +34,7 @@ type Kept struct {
 // Answer is the document that the entry answers with. It is the credential
 // itself: for looking into, not for showing.
 func (k Kept) Answer() []byte {
-	e := entry{payload: k.payload, expires: k.Expires, until: k.Until}
+	e := &entry{payload: k.payload, expires: k.Expires, until: k.Until}
 	if k.Road == imageName {
 		return imageRoad{wants: credapi.ProviderRequest{APIVersion: credapi.ProviderV1}}.answer(e, k.Created)
 	}

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"errors"
 	"io"
 	"io/fs"
 	"syscall"
@@ -21,7 +20,7 @@ type plain struct {
 func openPlain(name string, flags int, perm uint32) (plain, error) {
 	for {
 		fd, err := syscall.Open(name, flags|syscall.O_CLOEXEC|syscall.O_NONBLOCK, perm)
-		if errors.Is(err, syscall.EINTR) {
+		if err == syscall.EINTR { // errors.Is would make a table of methods each time
 			continue
 		}
 		if err != nil {
@@ -48,7 +47,7 @@ func (p plain) ReadAt(b []byte, off int64) (int, error) {
 	for done < len(b) {
 		n, err := syscall.Pread(p.fd, b[done:], off+int64(done))
 		switch {
-		case errors.Is(err, syscall.EINTR):
+		case err == syscall.EINTR:
 		case err != nil:
 			return done, &fs.PathError{Op: "read", Path: p.name, Err: err}
 		case n == 0:

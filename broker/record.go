@@ -133,7 +133,7 @@ func readStamp(s string) (time.Time, error) {
 	return time.Unix(0, n), nil
 }
 
-func (e entry) encode() []byte {
+func (e *entry) encode() []byte {
 	return encodeRecord("entry", fields{
 		{"key", e.key},
 		{"id", strconv.FormatUint(e.id, 16)},
@@ -149,38 +149,38 @@ func (e entry) encode() []byte {
 	}, e.payload)
 }
 
+// Entries are handed on by their address: with copies of them, the path of a warm
+// call would outgrow the stack that a program starts with, and growing it costs
+// more than reading the entry.
+
 // decodeEntry reads an entry; key is the one that it must be of, "" for any.
-func decodeEntry(data []byte, key string) (entry, error) {
+func decodeEntry(data []byte, key string) (*entry, error) {
 	all, payload, err := decodeRecord("entry", data)
 	if err != nil {
-		return entry{}, err
+		return nil, err
 	}
-	e := entry{key: all.get("key"), speaks: all.get("speaks"), issuer: all.get("issuer"), about: all.get("about"), payload: payload}
-	if e.id, err = strconv.ParseUint(all.get("id"), 16, 64); err != nil {
-		return entry{}, errRecord
+	e := &entry{key: all.get("key"), speaks: all.get("speaks"), issuer: all.get("issuer"), about: all.get("about"), payload: payload}
+	bad := false
+	e.id, err = strconv.ParseUint(all.get("id"), 16, 64)
+	bad = bad || err != nil
+	e.refusals, err = strconv.Atoi(all.get("refusals"))
+	bad = bad || err != nil
+	stamp := func(name string) time.Time {
+		t, err := readStamp(all.get(name))
+		bad = bad || err != nil
+		return t
 	}
-	if e.refusals, err = strconv.Atoi(all.get("refusals")); err != nil {
-		return entry{}, errRecord
-	}
-	for _, t := range []struct {
-		name string
-		to   *time.Time
-	}{
-		{"created", &e.created}, {"expires", &e.expires}, {"until", &e.until}, {"renew", &e.renew}, {"refused", &e.refused},
-	} {
-		if *t.to, err = readStamp(all.get(t.name)); err != nil {
-			return entry{}, err
-		}
-	}
-	if e.key == "" || key != "" && e.key != key || e.created.IsZero() || e.until.IsZero() || len(payload) == 0 {
-		return entry{}, errRecord
+	e.created, e.expires = stamp("created"), stamp("expires")
+	e.until, e.renew, e.refused = stamp("until"), stamp("renew"), stamp("refused")
+	if bad || e.key == "" || key != "" && e.key != key || e.created.IsZero() || e.until.IsZero() || len(payload) == 0 {
+		return nil, errRecord
 	}
 	return e, nil
 }
 
 // usable tells whether the entry may be handed out at now. One from the future
 // may not: the clock was set back, and no time in it can be trusted.
-func (e entry) usable(now time.Time) bool {
+func (e *entry) usable(now time.Time) bool {
 	return !e.created.After(now.Add(clockSlack)) && now.Before(e.until)
 }
 

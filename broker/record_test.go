@@ -9,16 +9,16 @@ import (
 	"pgregory.net/rapid"
 )
 
-func anEntry() entry {
+func anEntry() *entry {
 	at := time.Unix(1795320000, 5)
-	return entry{
+	return &entry{
 		key: "client-k", id: 1, created: at, expires: at.Add(time.Hour), until: at.Add(time.Minute), renew: at,
 		refused: at, refusals: 2, speaks: "v1beta1", issuer: "aws eks get-token", payload: []byte(`{"token":"t"}`),
 	}
 }
 
 func TestEntryRoundTrip(t *testing.T) {
-	for _, e := range []entry{anEntry(), {key: "k", created: time.Unix(1, 0), until: time.Unix(2, 0), payload: []byte("\n\nsum x\n\n")}} {
+	for _, e := range []*entry{anEntry(), {key: "k", created: time.Unix(1, 0), until: time.Unix(2, 0), payload: []byte("\n\nsum x\n\n")}} {
 		got, err := decodeEntry(e.encode(), e.key)
 		if err != nil {
 			t.Fatal(err)

@@ -15,7 +15,7 @@ const (
 
 // refused tells whether the one who asks was given this very credential before,
 // and so was refused with it.
-func (a *Ask) refused(e entry) bool {
+func (a *Ask) refused(e *entry) bool {
 	if !a.b.Refusals || !a.road.refusable() {
 		return false
 	}

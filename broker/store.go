@@ -181,20 +181,20 @@ func (s *store) read(key, suffix string) ([]byte, time.Time, error) {
 }
 
 // entry returns the key's entry, whether or not it is still of use. A missing or
-// damaged one is false; a file that must not be trusted is also told.
-func (b *Broker) entry(s *store, key string) (entry, bool) {
+// damaged one is nil; a file that must not be trusted is also told.
+func (b *Broker) entry(s *store, key string) *entry {
 	data, changed, err := s.read(key, entrySuffix)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errRecord) {
 			b.cacheTrouble("does not use an entry of its cache: ", err)
 		}
-		return entry{}, false
+		return nil
 	}
 	e, err := decodeEntry(data, key)
 	if err != nil || changed.After(b.Now().Add(clockSlack)) {
-		return entry{}, false
+		return nil
 	}
-	return e, true
+	return e
 }
 
 // write puts a file in place in one step. A crash leaves the old one or the new.

@@ -12,7 +12,7 @@ import (
 )
 
 // run asks the issuer, in the version in which it is known to answer.
-func (a *Ask) run(ctx context.Context, old entry) (entry, error) {
+func (a *Ask) run(ctx context.Context, old *entry) (*entry, error) {
 	version := a.road.asked()
 	if v := cmp.Or(old.speaks, speaksOnly(baseName(a.path))); v != "" {
 		version = v
@@ -33,7 +33,7 @@ func (a *Ask) run(ctx context.Context, old entry) (entry, error) {
 		err = failed.IssuerError
 	}
 	if err != nil {
-		return entry{}, err
+		return nil, err
 	}
 	key := ""
 	if c.scope < len(a.keys) {
@@ -43,7 +43,7 @@ func (a *Ask) run(ctx context.Context, old entry) (entry, error) {
 	if !c.expires.IsZero() && !now.Before(c.expires) {
 		a.b.notice(fmt.Sprintf("%s gave a credential that expired at %s; if it did not, this machine's clock is wrong", a.issuer, c.expires.UTC().Format(time.RFC3339)))
 	}
-	e := entry{
+	e := &entry{
 		key: key, id: idOf(c.payload), created: now, expires: c.expires, until: c.until, renew: c.renew,
 		issuer: public(a.issuer, a.args), about: c.about, payload: c.payload,
 	}

@@ -2,13 +2,13 @@ package credapi
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/kubecred/kubecred/internal/plainjson"
 )
 
 // FieldError says what is wrong with a document, and where.
@@ -32,15 +32,9 @@ func fieldError(field, format string, args ...any) error {
 	return &FieldError{Field: field, Problem: fmt.Sprintf(format, args...)}
 }
 
-// member is one name of an object with its value, not decoded yet.
-type member struct {
-	name string
-	raw  json.RawMessage
-}
-
 // document checks that data is one JSON object with nothing after it, and
 // returns its members.
-func document(data []byte) ([]member, error) {
+func document(data []byte) ([]plainjson.Member, error) {
 	if len(data) > MaxDocument {
 		return nil, fieldError("", "larger than %d KiB", MaxDocument>>10)
 	}
@@ -51,12 +45,11 @@ func document(data []byte) ([]member, error) {
 	if trimmed[0] != '{' {
 		return nil, fieldError("", "not a JSON object: it begins with %q", rune(trimmed[0]))
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	var raw json.RawMessage
-	if err := dec.Decode(&raw); err != nil {
+	raw, rest, err := plainjson.Value(data)
+	if err != nil {
 		return nil, syntaxError(err)
 	}
-	if rest := bytes.TrimSpace(data[dec.InputOffset():]); len(rest) > 0 {
+	if rest := bytes.TrimSpace(rest); len(rest) > 0 {
 		if rest[0] == '{' {
 			return nil, fieldError("", "a second document after the first, want one")
 		}
@@ -67,52 +60,39 @@ func document(data []byte) ([]member, error) {
 
 // syntaxError tells where JSON is broken without showing it.
 func syntaxError(err error) error {
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &syntax):
-		return fieldError("", "not valid JSON at byte %d", syntax.Offset)
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	var syntax *plainjson.SyntaxError
+	if !errors.As(err, &syntax) {
+		return fieldError("", "not valid JSON")
+	}
+	if syntax.Offset == 0 {
 		return fieldError("", "not valid JSON: it ends too early")
 	}
-	return fieldError("", "not valid JSON")
+	return fieldError("", "not valid JSON at byte %d", syntax.Offset)
 }
 
 // object returns the members of a JSON object in order; path names it in errors.
-func object(raw json.RawMessage, path string) ([]member, error) {
+func object(raw []byte, path string) ([]plainjson.Member, error) {
 	if k := kindOf(raw); k != "an object" {
 		return nil, fieldError(path, "want an object, is %s", k)
 	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	if _, err := dec.Token(); err != nil { // the opening brace
-		return nil, syntaxError(err)
-	}
-	var members []member
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return nil, syntaxError(err)
-		}
-		name, _ := key.(string)
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return nil, syntaxError(err)
-		}
-		members = append(members, member{name, value})
+	members, ok := plainjson.Object(raw)
+	if !ok {
+		return nil, fieldError(path, "not valid JSON")
 	}
 	if i := duplicate(members); i >= 0 {
-		return nil, fieldError(join(path, members[i].name), "given twice")
+		return nil, fieldError(join(path, members[i].Name), "given twice")
 	}
 	return members, nil
 }
 
 // duplicate returns the index of a member whose name stood before, or -1.
-func duplicate(members []member) int {
+func duplicate(members []plainjson.Member) int {
 	seen := make(map[string]bool, len(members))
 	for i, m := range members {
-		if seen[m.name] {
+		if seen[m.Name] {
 			return i
 		}
-		seen[m.name] = true
+		seen[m.Name] = true
 	}
 	return -1
 }
@@ -138,7 +118,7 @@ func quoteName(name string) string {
 }
 
 // kindOf names the JSON type of a value as a person would.
-func kindOf(raw json.RawMessage) string {
+func kindOf(raw []byte) string {
 	raw = bytes.TrimSpace(raw)
 	if len(raw) == 0 {
 		return "nothing"
@@ -159,14 +139,14 @@ func kindOf(raw json.RawMessage) string {
 }
 
 // text decodes a string; null counts as "", as it does in Kubernetes.
-func text(raw json.RawMessage, path string) (string, error) {
+func text(raw []byte, path string) (string, error) {
 	switch k := kindOf(raw); k {
 	case "null":
 		return "", nil
 	case "a string":
-		var s string
-		if err := json.Unmarshal(raw, &s); err != nil {
-			return "", syntaxError(err)
+		s, ok := plainjson.String(raw)
+		if !ok {
+			return "", fieldError(path, "not valid JSON")
 		}
 		return s, nil
 	default:
@@ -175,7 +155,7 @@ func text(raw json.RawMessage, path string) (string, error) {
 }
 
 // boolean decodes a boolean; null counts as false.
-func boolean(raw json.RawMessage, path string) (bool, error) {
+func boolean(raw []byte, path string) (bool, error) {
 	switch k := kindOf(raw); k {
 	case "null":
 		return false, nil
@@ -187,7 +167,7 @@ func boolean(raw json.RawMessage, path string) (bool, error) {
 }
 
 // moment decodes a time as metav1.Time does: RFC 3339, null for none.
-func moment(raw json.RawMessage, path string) (time.Time, error) {
+func moment(raw []byte, path string) (time.Time, error) {
 	s, err := text(raw, path)
 	if err != nil || kindOf(raw) == "null" {
 		return time.Time{}, err
@@ -214,24 +194,24 @@ func misspelt(name string, known ...string) bool {
 }
 
 // header checks apiVersion and kind, which every document has.
-func header(members []member, group, kind string) (apiVersion string, err error) {
+func header(members []plainjson.Member, group, kind string) (apiVersion string, err error) {
 	gotKind, haveKind := "", false
 	haveVersion := false
 	for _, m := range members {
-		switch m.name {
+		switch m.Name {
 		case "apiVersion":
 			haveVersion = true
-			if apiVersion, err = text(m.raw, "apiVersion"); err != nil {
+			if apiVersion, err = text(m.Raw, "apiVersion"); err != nil {
 				return "", err
 			}
 		case "kind":
 			haveKind = true
-			if gotKind, err = text(m.raw, "kind"); err != nil {
+			if gotKind, err = text(m.Raw, "kind"); err != nil {
 				return "", err
 			}
 		default:
-			if misspelt(m.name, "apiVersion", "kind") {
-				return "", unknown("", m.name, "apiVersion", "kind")
+			if misspelt(m.Name, "apiVersion", "kind") {
+				return "", unknown("", m.Name, "apiVersion", "kind")
 			}
 		}
 	}
@@ -248,13 +228,4 @@ func header(members []member, group, kind string) (apiVersion string, err error)
 		return "", fieldError("apiVersion", "is %.64q, want %s/v1, v1beta1 or v1alpha1", apiVersion, group)
 	}
 	return apiVersion, nil
-}
-
-// appendString appends s as a JSON string.
-func appendString(b []byte, s string) []byte {
-	out, err := json.Marshal(s)
-	if err != nil {
-		panic(err) // a string always encodes
-	}
-	return append(b, out...)
 }

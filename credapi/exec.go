@@ -2,8 +2,9 @@ package credapi
 
 import (
 	"bytes"
-	"encoding/json"
 	"time"
+
+	"github.com/kubecred/kubecred/internal/plainjson"
 )
 
 // ExecInfoEnv is the variable in which the client passes its request.
@@ -19,7 +20,7 @@ type ExecRequest struct {
 	Interactive bool
 	// Cluster is spec.cluster as the client wrote it, without white space; nil
 	// where the client passes none (it does with provideClusterInfo only).
-	Cluster json.RawMessage
+	Cluster []byte
 }
 
 // ParseExecInfo decodes the value of KUBERNETES_EXEC_INFO. Names that it does
@@ -39,10 +40,10 @@ func ParseExecInfo(data []byte) (ExecRequest, error) {
 	}
 	for _, m := range members {
 		switch {
-		case m.name == "spec" && kindOf(m.raw) != "null":
-			err = r.spec(m.raw)
-		case misspelt(m.name, "spec"):
-			err = unknown("", m.name, "spec")
+		case m.Name == "spec" && kindOf(m.Raw) != "null":
+			err = r.spec(m.Raw)
+		case misspelt(m.Name, "spec"):
+			err = unknown("", m.Name, "spec")
 		}
 		if err != nil {
 			return r, err
@@ -84,24 +85,21 @@ func plainInfo(data []byte) (ExecRequest, bool) {
 	return r, false
 }
 
-func (r *ExecRequest) spec(raw json.RawMessage) error {
+func (r *ExecRequest) spec(raw []byte) error {
 	members, err := object(raw, "spec")
 	if err != nil {
 		return err
 	}
 	for _, m := range members {
 		switch {
-		case m.name == "interactive":
-			r.Interactive, err = boolean(m.raw, "spec.interactive")
-		case m.name == "cluster" && kindOf(m.raw) != "null":
-			if _, err = object(m.raw, "spec.cluster"); err == nil {
-				var b bytes.Buffer
-				if json.Compact(&b, m.raw) == nil {
-					r.Cluster = b.Bytes()
-				}
+		case m.Name == "interactive":
+			r.Interactive, err = boolean(m.Raw, "spec.interactive")
+		case m.Name == "cluster" && kindOf(m.Raw) != "null":
+			if _, err = object(m.Raw, "spec.cluster"); err == nil {
+				r.Cluster = plainjson.AppendCompact(nil, m.Raw)
 			}
-		case misspelt(m.name, "interactive", "cluster"):
-			err = unknown("spec", m.name, "interactive", "cluster")
+		case misspelt(m.Name, "interactive", "cluster"):
+			err = unknown("spec", m.Name, "interactive", "cluster")
 		}
 		if err != nil {
 			return err
@@ -113,7 +111,7 @@ func (r *ExecRequest) spec(raw json.RawMessage) error {
 // Encode writes the request as a client does.
 func (r ExecRequest) Encode() []byte {
 	b := append([]byte(`{"kind":"ExecCredential","apiVersion":`), nil...)
-	b = appendString(b, r.APIVersion)
+	b = plainjson.AppendString(b, r.APIVersion)
 	b = append(b, `,"spec":{"interactive":`...)
 	if r.Interactive {
 		b = append(b, "true"...)
@@ -158,11 +156,11 @@ func ParseExecCredential(data []byte) (ExecCredential, error) {
 	found := false
 	for _, m := range members {
 		switch {
-		case m.name == "status" && kindOf(m.raw) != "null":
+		case m.Name == "status" && kindOf(m.Raw) != "null":
 			found = true
-			err = c.status(m.raw)
-		case misspelt(m.name, "status"):
-			err = unknown("", m.name, "status")
+			err = c.status(m.Raw)
+		case misspelt(m.Name, "status"):
+			err = unknown("", m.Name, "status")
 		}
 		if err != nil {
 			return ExecCredential{}, err
@@ -177,25 +175,25 @@ func ParseExecCredential(data []byte) (ExecCredential, error) {
 	return c, nil
 }
 
-func (c *ExecCredential) status(raw json.RawMessage) error {
+func (c *ExecCredential) status(raw []byte) error {
 	members, err := object(raw, "status")
 	if err != nil {
 		return err
 	}
 	for _, m := range members {
-		path := join("status", m.name)
-		switch m.name {
+		path := join("status", m.Name)
+		switch m.Name {
 		case "token":
-			c.Token, err = text(m.raw, path)
+			c.Token, err = text(m.Raw, path)
 		case "clientCertificateData":
-			c.ClientCertificateData, err = text(m.raw, path)
+			c.ClientCertificateData, err = text(m.Raw, path)
 		case "clientKeyData":
-			c.ClientKeyData, err = text(m.raw, path)
+			c.ClientKeyData, err = text(m.Raw, path)
 		case "expirationTimestamp":
-			c.Expiration, err = moment(m.raw, path)
+			c.Expiration, err = moment(m.Raw, path)
 		default:
-			if misspelt(m.name, execStatusFields...) {
-				err = unknown("status", m.name, execStatusFields...)
+			if misspelt(m.Name, execStatusFields...) {
+				err = unknown("status", m.Name, execStatusFields...)
 			}
 		}
 		if err != nil {
@@ -225,7 +223,7 @@ func (c *ExecCredential) check() error {
 // Encode writes the answer in the version asked for, on one line.
 func (c ExecCredential) Encode(apiVersion string) []byte {
 	b := append([]byte(`{"kind":"ExecCredential","apiVersion":`), nil...)
-	b = appendString(b, apiVersion)
+	b = plainjson.AppendString(b, apiVersion)
 	b = append(b, `,"spec":{},"status":`...)
 	b = append(b, c.EncodeStatus()...)
 	return append(b, '}')
@@ -241,9 +239,9 @@ func (c ExecCredential) EncodeStatus() []byte {
 		if len(b) > 1 {
 			b = append(b, ',')
 		}
-		b = appendString(b, name)
+		b = plainjson.AppendString(b, name)
 		b = append(b, ':')
-		b = appendString(b, value)
+		b = plainjson.AppendString(b, value)
 	}
 	if !c.Expiration.IsZero() {
 		field("expirationTimestamp", c.Expiration.UTC().Format(time.RFC3339))

@@ -1,10 +1,11 @@
 package credapi
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/kubecred/kubecred/internal/plainjson"
 )
 
 const (
@@ -37,16 +38,16 @@ func ParseProviderRequest(data []byte) (ProviderRequest, error) {
 	}
 	known := []string{"image", "serviceAccountToken", "serviceAccountAnnotations"}
 	for _, m := range members {
-		switch m.name {
+		switch m.Name {
 		case "image":
-			r.Image, err = text(m.raw, "image")
+			r.Image, err = text(m.Raw, "image")
 		case "serviceAccountToken":
-			r.ServiceAccountToken, err = text(m.raw, "serviceAccountToken")
+			r.ServiceAccountToken, err = text(m.Raw, "serviceAccountToken")
 		case "serviceAccountAnnotations":
-			r.ServiceAccountAnnotations, err = texts(m.raw, "serviceAccountAnnotations")
+			r.ServiceAccountAnnotations, err = texts(m.Raw, "serviceAccountAnnotations")
 		default:
-			if misspelt(m.name, known...) {
-				err = unknown("", m.name, known...)
+			if misspelt(m.Name, known...) {
+				err = unknown("", m.Name, known...)
 			}
 		}
 		if err != nil {
@@ -60,7 +61,7 @@ func ParseProviderRequest(data []byte) (ProviderRequest, error) {
 }
 
 // texts decodes an object of strings; null is nil.
-func texts(raw json.RawMessage, path string) (map[string]string, error) {
+func texts(raw []byte, path string) (map[string]string, error) {
 	if kindOf(raw) == "null" {
 		return nil, nil
 	}
@@ -70,7 +71,7 @@ func texts(raw json.RawMessage, path string) (map[string]string, error) {
 	}
 	out := make(map[string]string, len(members))
 	for _, m := range members {
-		if out[m.name], err = text(m.raw, join(path, m.name)); err != nil {
+		if out[m.Name], err = text(m.Raw, join(path, m.Name)); err != nil {
 			return nil, err
 		}
 	}
@@ -81,13 +82,13 @@ func texts(raw json.RawMessage, path string) (map[string]string, error) {
 // Versions before v1 have no service account fields, so they are left out there.
 func (r ProviderRequest) Encode(apiVersion string) []byte {
 	b := append([]byte(`{"kind":"CredentialProviderRequest","apiVersion":`), nil...)
-	b = appendString(b, apiVersion)
+	b = plainjson.AppendString(b, apiVersion)
 	b = append(b, `,"image":`...)
-	b = appendString(b, r.Image)
+	b = plainjson.AppendString(b, r.Image)
 	if apiVersion == ProviderV1 {
 		if r.ServiceAccountToken != "" {
 			b = append(b, `,"serviceAccountToken":`...)
-			b = appendString(b, r.ServiceAccountToken)
+			b = plainjson.AppendString(b, r.ServiceAccountToken)
 		}
 		if len(r.ServiceAccountAnnotations) > 0 {
 			b = append(b, `,"serviceAccountAnnotations":{`...)
@@ -95,9 +96,9 @@ func (r ProviderRequest) Encode(apiVersion string) []byte {
 				if i > 0 {
 					b = append(b, ',')
 				}
-				b = appendString(b, name)
+				b = plainjson.AppendString(b, name)
 				b = append(b, ':')
-				b = appendString(b, r.ServiceAccountAnnotations[name])
+				b = plainjson.AppendString(b, r.ServiceAccountAnnotations[name])
 			}
 			b = append(b, '}')
 		}
@@ -147,18 +148,18 @@ func ParseProviderResponse(data []byte) (ProviderResponse, error) {
 		return r, err
 	}
 	for _, m := range members {
-		switch m.name {
+		switch m.Name {
 		case "apiVersion", "kind":
 		case "cacheKeyType":
 			var s string
-			s, err = text(m.raw, m.name)
+			s, err = text(m.Raw, m.Name)
 			r.CacheKeyType = CacheKeyType(s)
 		case "cacheDuration":
-			r.CacheDuration, err = duration(m.raw, m.name)
+			r.CacheDuration, err = duration(m.Raw, m.Name)
 		case "auth":
-			r.Auth, err = auths(m.raw)
+			r.Auth, err = auths(m.Raw)
 		default:
-			err = unknown("", m.name, "cacheKeyType", "cacheDuration", "auth")
+			err = unknown("", m.Name, "cacheKeyType", "cacheDuration", "auth")
 		}
 		if err != nil {
 			return ProviderResponse{}, err
@@ -175,7 +176,7 @@ func ParseProviderResponse(data []byte) (ProviderResponse, error) {
 
 // duration decodes a duration as metav1.Duration does: a string such as
 // "10m0s". null is nil.
-func duration(raw json.RawMessage, path string) (*time.Duration, error) {
+func duration(raw []byte, path string) (*time.Duration, error) {
 	if kindOf(raw) == "null" {
 		return nil, nil
 	}
@@ -190,7 +191,7 @@ func duration(raw json.RawMessage, path string) (*time.Duration, error) {
 	return &d, nil
 }
 
-func auths(raw json.RawMessage) (map[string]AuthConfig, error) {
+func auths(raw []byte) (map[string]AuthConfig, error) {
 	if kindOf(raw) == "null" {
 		return nil, nil
 	}
@@ -200,30 +201,30 @@ func auths(raw json.RawMessage) (map[string]AuthConfig, error) {
 	}
 	out := make(map[string]AuthConfig, len(members))
 	for _, m := range members {
-		path := join("auth", m.name)
-		if kindOf(m.raw) == "null" {
-			out[m.name] = AuthConfig{}
+		path := join("auth", m.Name)
+		if kindOf(m.Raw) == "null" {
+			out[m.Name] = AuthConfig{}
 			continue
 		}
-		fields, err := object(m.raw, path)
+		fields, err := object(m.Raw, path)
 		if err != nil {
 			return nil, err
 		}
 		var a AuthConfig
 		for _, f := range fields {
-			switch f.name {
+			switch f.Name {
 			case "username":
-				a.Username, err = text(f.raw, join(path, f.name))
+				a.Username, err = text(f.Raw, join(path, f.Name))
 			case "password":
-				a.Password, err = text(f.raw, join(path, f.name))
+				a.Password, err = text(f.Raw, join(path, f.Name))
 			default:
-				err = unknown(path, f.name, "username", "password")
+				err = unknown(path, f.Name, "username", "password")
 			}
 			if err != nil {
 				return nil, err
 			}
 		}
-		out[m.name] = a
+		out[m.Name] = a
 	}
 	return out, nil
 }
@@ -231,12 +232,12 @@ func auths(raw json.RawMessage) (map[string]AuthConfig, error) {
 // Encode writes the answer in the version asked for, on one line.
 func (r ProviderResponse) Encode(apiVersion string) []byte {
 	b := append([]byte(`{"kind":"CredentialProviderResponse","apiVersion":`), nil...)
-	b = appendString(b, apiVersion)
+	b = plainjson.AppendString(b, apiVersion)
 	b = append(b, `,"cacheKeyType":`...)
-	b = appendString(b, string(r.CacheKeyType))
+	b = plainjson.AppendString(b, string(r.CacheKeyType))
 	if r.CacheDuration != nil {
 		b = append(b, `,"cacheDuration":`...)
-		b = appendString(b, r.CacheDuration.String())
+		b = plainjson.AppendString(b, r.CacheDuration.String())
 	}
 	b = append(b, `,"auth":`...)
 	if r.Auth == nil {
@@ -247,11 +248,11 @@ func (r ProviderResponse) Encode(apiVersion string) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(b, name)
+		b = plainjson.AppendString(b, name)
 		b = append(b, `:{"username":`...)
-		b = appendString(b, r.Auth[name].Username)
+		b = plainjson.AppendString(b, r.Auth[name].Username)
 		b = append(b, `,"password":`...)
-		b = appendString(b, r.Auth[name].Password)
+		b = plainjson.AppendString(b, r.Auth[name].Password)
 		b = append(b, '}')
 	}
 	return append(b, "}}"...)

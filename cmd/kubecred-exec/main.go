@@ -70,7 +70,7 @@ func run(args []string) int {
 }
 
 // question reads what the client asks.
-func question(b *broker.Broker, o options) (*broker.Ask, error) {
+func question(b *broker.Broker, o *options) (*broker.Ask, error) {
 	if o.road == "client" {
 		return b.Client(os.Getenv(credapi.ExecInfoEnv), o.issuer, o.args)
 	}

@@ -61,9 +61,9 @@ type options struct {
 
 // parse reads the command line; the environment's settings come first, and a
 // flag wins over them.
-func parse(args, environ []string) (options, error) {
+func parse(args, environ []string) (*options, error) {
 	env := environment(environ)
-	o := options{refusals: true, timeout: broker.DefaultTimeout, loginTimeout: broker.DefaultLoginTimeout}
+	o := &options{refusals: true, timeout: broker.DefaultTimeout, loginTimeout: broker.DefaultLoginTimeout}
 	if len(args) == 0 {
 		return o, errors.New("want client or image, then -- ISSUER ARGS... (kubecred-exec --help says more)")
 	}
