@@ -149,6 +149,30 @@ func build(ctx context.Context, dir string) (programs, error) {
 			return nil, fmt.Errorf("building %s: %w\n%s", name, err, out)
 		}
 	}
+	if err := install(built, filepath.Join(dir, "installed")); err != nil {
+		return nil, err
+	}
 	built["aws"], _ = exec.LookPath("aws")
 	return built, nil
+}
+
+// install copies the programs, as whoever installs them does. How a file came to
+// be decides in what pieces the kernel keeps it in memory, and so what its first
+// pages cost a process that starts: one that a linker wrote is kept in smaller
+// ones than one that was written from its beginning to its end.
+func install(built programs, dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for name, path := range built {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		built[name] = filepath.Join(dir, name)
+		if err := os.WriteFile(built[name], data, 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
 }
