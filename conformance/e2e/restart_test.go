@@ -25,6 +25,7 @@ type restartPlan struct {
 	Steps []struct {
 		Namespace, Kind, Name, Action, Why, Reason, State, Error, Verdict string
 		Notes                                                             []string
+		Basis                                                             string
 		Proved                                                            bool
 		Until                                                             time.Time
 	}
@@ -132,6 +133,50 @@ func TestRestartAppliesAndVerifies(t *testing.T) {
 	if again.Status != 0 || strings.Contains(again.Stderr, "restart asked for") {
 		t.Errorf("again:\n%s", again)
 	}
+}
+
+// TestRestartTellsByWhatWasSeenBefore: the new tokens are such as the API server
+// gives out, minutes old, and nothing is aged by hand but what lies before the
+// restart. What the same image did then tells what it will do.
+func TestRestartTellsByWhatWasSeenBefore(t *testing.T) {
+	t.Parallel()
+	ctx := within(t, 4*time.Minute)
+	ns := must[string](t)(shared.Namespace(ctx, t.Name()))
+	standIn := func(name string, first, then lab.Habit, age time.Duration) lab.StandIn {
+		return lab.StandIn{
+			Namespace: ns, Account: name, Kind: "Deployment", Image: "example.com/" + name + ":1", Node: "node-" + ns,
+			Agent: name + "/" + ns, Source: "10.0.8.9", Habit: first, Then: then, Age: age, Profile: lab.EKS, Every: 500 * time.Millisecond,
+		}
+	}
+	programs := must[[]*lab.Workload](t)(shared.Plant(ctx, []lab.StandIn{
+		standIn("never", lab.ReadsOnce, lab.ReadsOnce, 89*day),
+		standIn("mended", lab.ReadsOnce, lab.ReadsAgain, 80*day),
+		standIn("rereads", lab.ReadsAgain, lab.ReadsAgain, 0),
+	}))
+	for _, p := range programs {
+		waitFor(t, ctx, p.Pod+" made its requests", func() bool { n, _ := p.Counts(); return n > 6 })
+	}
+	config := withRights(ctx, t, "before-"+ns, "tokens", "restart")
+	scope := []string{"--kubeconfig", config, "-n", ns, "--apply", "--verify", "--timeout", "60s", "--verify-timeout", "60s", "--fail-on", "warning"}
+	check := func(status int, wants map[string]string, args ...string) {
+		t.Helper()
+		done, out := restart(t, status, append(append([]string{}, scope...), args...)...)
+		if len(done.Steps) != len(wants) {
+			t.Fatalf("%d steps:\n%s", len(done.Steps), out)
+		}
+		for _, s := range done.Steps {
+			if got := s.State + " " + s.Verdict + " " + s.Basis; got != wants[s.Name] {
+				t.Errorf("%s: %s, want %s:\n%s", s.Name, got, wants[s.Name], out)
+			}
+			if left := time.Until(s.Until); s.Verdict == "snoozed" && (left < 89*day || left > 91*day) {
+				t.Errorf("snoozed until %v", s.Until)
+			}
+		}
+	}
+	// The log names what is stale; the status says that one of them only has a
+	// new date.
+	check(1, map[string]string{"never": "restarted snoozed same-image", "mended": "restarted healed use"}, shared.AuditLog)
+	check(0, map[string]string{"rereads": "restarted healed same-image"}, "--audit-log", shared.AuditLog, "deployment/rereads")
 }
 
 // TestRestartStopsAndGoesOn: a rollout that cannot go on ends the run, what

@@ -121,7 +121,8 @@ func (h *host) see(ctx context.Context, pod *corev1.Pod) error {
 		return nil
 	}
 	if program == nil {
-		if err := h.begin(ctx, pod, crew); err != nil {
+		var err error
+		if program, err = h.begin(ctx, pod, crew); err != nil {
 			return err
 		}
 	}
@@ -133,7 +134,7 @@ func (h *host) see(ctx context.Context, pod *corev1.Pod) error {
 	}
 	for _, c := range pod.Spec.Containers {
 		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{
-			Name: c.Name, Image: c.Image, Ready: true, Started: ptr.To(true), State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}},
+			Name: c.Name, Image: c.Image, ImageID: program.imageID(), Ready: true, Started: ptr.To(true), State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}},
 		})
 	}
 	_, err := pods.UpdateStatus(ctx, pod, metav1.UpdateOptions{})
@@ -156,14 +157,14 @@ func nodeFor(pod *corev1.Pod, c *crew) string {
 
 // begin starts the program of a pod: that of one of the first pods, or the one
 // of all later ones.
-func (h *host) begin(ctx context.Context, pod *corev1.Pod, c *crew) error {
+func (h *host) begin(ctx context.Context, pod *corev1.Pod, c *crew) (*Workload, error) {
 	s, first := c.take(pod.Spec.NodeName)
 	p, err := h.lab.runIn(ctx, pod, s)
 	if err != nil {
 		if first {
 			c.first = append(c.first, s)
 		}
-		return err
+		return nil, err
 	}
 	h.mu.Lock()
 	h.programs[string(pod.UID)] = p
@@ -171,7 +172,7 @@ func (h *host) begin(ctx context.Context, pod *corev1.Pod, c *crew) error {
 	if first {
 		c.started <- p // has room for all
 	}
-	return nil
+	return p, nil
 }
 
 // take returns the stand-in for a pod on a node. Only the host's one goroutine

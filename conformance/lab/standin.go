@@ -4,6 +4,7 @@ package lab
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -74,6 +76,13 @@ type Workload struct {
 	mu                sync.Mutex
 	accepted, refused int
 	err               error
+}
+
+// imageID is what a node reports of the program's image: another habit is
+// another build, also where the tag is the same.
+func (p *Workload) imageID() string {
+	repository, _, _ := strings.Cut(p.Image, ":")
+	return fmt.Sprintf("%s@sha256:%x", repository, sha256.Sum256(fmt.Append(nil, p.Image, p.Habit)))
 }
 
 // Run makes the stand-in's pod and has it make requests until it is stopped,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -43,6 +44,7 @@ on a node the kubelet's flags and its credential provider config. Where one is
 given, it checks what is given and nothing else. It changes nothing.`,
 		Example: `  kubecred doctor
   kubecred doctor --kubeconfig ~/.kube/config --audit-log /var/log/kubernetes/audit/
+  zcat audit.log.gz | kubecred doctor --audit-log - -o html > report.html
   kubecred doctor --cluster --audit-log audit.log -o html > report.html
   kubecred doctor -o json > report.json; kubecred doctor --from report.json`,
 		Args: cobra.NoArgs,
@@ -54,9 +56,9 @@ given, it checks what is given and nothing else. It changes nothing.`,
 	o.register(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.from, "from", "", "show a saved JSON `report` again instead of checking anything; - for stdin")
-	flags.StringArrayVar(&o.kubeconfigs, "kubeconfig", nil, "kubeconfig `file` to check; may be repeated")
-	flags.StringArrayVar(&o.auditLogs, "audit-log", nil, "audit log `source` to read, as for tokens scan; may be repeated")
-	flags.StringArrayVar(&o.imageConfig, "image-config", nil, "credential provider config `path`, a file or a directory; may be repeated")
+	flags.StringArrayVar(&o.kubeconfigs, "kubeconfig", nil, "kubeconfig `file` to check, - for stdin; may be repeated")
+	flags.StringArrayVar(&o.auditLogs, "audit-log", nil, "audit log `source` to read, as for tokens scan, - for stdin; may be repeated")
+	flags.StringArrayVar(&o.imageConfig, "image-config", nil, "credential provider config `path`, a file or a directory, - for stdin; may be repeated")
 	flags.StringVar(&o.binDir, "bin-dir", "", "`directory` of the credential provider plugins")
 	flags.BoolVar(&o.cluster, "cluster", false, "read the live cluster too, and join it with the audit logs")
 	flags.StringVar(&o.context, "context", "", "the kubeconfig's `context` for --cluster")
@@ -66,6 +68,9 @@ given, it checks what is given and nothing else. It changes nothing.`,
 
 func (a *app) doctor(ctx context.Context, o *doctorOptions) error {
 	if err := o.check(report.Names()); err != nil {
+		return err
+	}
+	if err := o.oneStdin(); err != nil {
 		return err
 	}
 	if o.from != "" {
@@ -106,6 +111,29 @@ func (a *app) doctor(ctx context.Context, o *doctorOptions) error {
 		fmt.Fprintln(a.Stderr, "kubecred: no kubeconfig, no audit log and no kubelet in the usual places: give --kubeconfig, --audit-log, --image-config or --cluster")
 	}
 	return a.show(&o.output, finding.NewReport(at, p.findings, p.sources))
+}
+
+// oneStdin refuses options that want stdin side by side, and sources beside a
+// saved report, which would not be looked at.
+func (o *doctorOptions) oneStdin() error {
+	var wants []string
+	for _, f := range []struct {
+		name   string
+		values []string
+	}{{"--from", []string{o.from}}, {"--kubeconfig", o.kubeconfigs}, {"--audit-log", o.auditLogs}, {"--image-config", o.imageConfig}} {
+		for _, v := range f.values {
+			if v == "-" {
+				wants = append(wants, f.name+" -")
+			}
+		}
+		if o.from != "" && f.name != "--from" && len(f.values) > 0 {
+			return fmt.Errorf("--from shows a saved report and checks nothing: leave %s out", f.name)
+		}
+	}
+	if len(wants) > 1 {
+		return fmt.Errorf("stdin can be read only once, and %s want it: give files instead", strings.Join(wants, " and "))
+	}
+	return nil
 }
 
 // check looks at one road and says what it found there.

@@ -139,6 +139,9 @@ func (a *app) restart(ctx context.Context, args []string, o restartOptions) erro
 			return err
 		}
 	}
+	if o.verify {
+		run.rememberAll(ctx, a)
+	}
 	run.apply(ctx, a)
 	if o.verify && ctx.Err() == nil {
 		// Also where it was interrupted, the restarts have been made.
@@ -169,6 +172,8 @@ type restartRun struct {
 	problems []finding.Finding
 	// tokens are those that the scan found dying, by workload.
 	tokens map[cluster.Ref][]satoken.Token
+	// before is what was known of each workload before its restart.
+	before map[cluster.Ref]earlier
 }
 
 var workloadArg = regexp.MustCompile(`^(?:([a-z0-9][a-z0-9.-]*)/)?([a-zA-Z]+)/([a-z0-9][a-z0-9.-]*)$`)

@@ -226,6 +226,7 @@ type (
 		Verdict   *satoken.Verdict `json:"verdict,omitempty"`
 		Until     *time.Time       `json:"until,omitempty"`
 		Proved    *bool            `json:"proved,omitempty"`
+		Basis     basis            `json:"basis,omitempty"`
 		Trouble   string           `json:"trouble,omitempty"`
 	}
 	problemJSON struct {
@@ -267,7 +268,7 @@ func (a *app) writeRestartJSON(r restartRun) error {
 			}
 			if v, ok := r.seen[s.Ref]; ok {
 				j.Trouble = v.Trouble
-				j.Verdict, j.Until, j.Proved = &v.Verdict, at(v.Until), &v.Proved
+				j.Verdict, j.Until, j.Proved, j.Basis = &v.Verdict, at(v.Until), &v.Proved, v.Basis
 			}
 		}
 		out.Steps = append(out.Steps, j)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -22,12 +23,32 @@ type aftermath struct {
 	// be if its client never read the new token again. Proved tells that it does.
 	Until  time.Time
 	Proved bool
+	// Basis is what the verdict rests on.
+	Basis basis
 	// Pods of All new ones were seen.
 	Pods, All int
 	Note      string
 	// Trouble is what kept the last look from seeing the workload, if anything.
 	Trouble string
 }
+
+// basis is what a verdict after a restart rests on.
+type basis string
+
+// The grounds of a verdict, the strongest first.
+const (
+	// byMark: the API server marked the new token as stale.
+	byMark basis = "mark"
+	// bySecondToken: a new pod was seen with a second token.
+	bySecondToken basis = "second-token"
+	// byKnowledge: the program is a known offender.
+	byKnowledge basis = "known-offender"
+	// bySameImage: what runs now ran before, and the log shows what it did with
+	// its token then.
+	bySameImage basis = "same-image"
+	// byUse: a new token is in use, and no more is known.
+	byUse basis = "use"
+)
 
 // The rhythm of watching: every look reads the whole log, so a slow one makes
 // the next one wait, and one of an engine that bills what it scans is seldom.
@@ -169,7 +190,16 @@ func (r *restartRun) look(ctx context.Context, res restart.Result, s tokenScan) 
 	}
 	since := ro.RestartedAt
 	pods = slices.DeleteFunc(pods, func(p cluster.Pod) bool { return p.Created.Before(since) })
-	return verifyPods(pods, s.judged, r.tokens[res.Ref]), nil
+	before := r.before[res.Ref]
+	v := verifyPods(pods, s.judged, before.tokens)
+	if v.Verdict == satoken.Healed && !v.Proved {
+		now, err := r.client.ProcessesOf(ctx, ro)
+		if err != nil {
+			return aftermath{}, err
+		}
+		v.judgeByEarlier(before, now, pods)
+	}
+	return v, nil
 }
 
 // verifyPods says what a log shows of new pods. before are the workload's tokens
@@ -177,20 +207,16 @@ func (r *restartRun) look(ctx context.Context, res restart.Result, s tokenScan) 
 func verifyPods(pods []cluster.Pod, j satoken.Judgement, before []satoken.Token) aftermath {
 	v := aftermath{All: len(pods)}
 	for _, p := range pods {
-		var seen []satoken.Token
-		for _, t := range j.Tokens {
-			ns, _, _ := strings.Cut(t.ServiceAccount, "/")
-			if ns == p.Namespace && t.Pod == p.Name && (t.PodUID == "" || t.PodUID == p.UID) {
-				seen = append(seen, t)
-			}
-		}
+		seen := tokensOf(p, j.Tokens)
 		if len(seen) == 0 {
 			continue
 		}
 		v.Pods++
 		if v.Verdict != satoken.Snoozed {
-			v.Verdict = satoken.Healed
-			v.Proved = v.Proved || len(seen) > 1
+			v.Verdict, v.Basis = satoken.Healed, cmp.Or(v.Basis, byUse)
+			if readsAgain(seen, before) {
+				v.Proved, v.Basis = true, bySecondToken
+			}
 			if until := p.Created.Add(j.Profile.Life()); v.Until.IsZero() || until.Before(v.Until) {
 				v.Until = until
 			}
@@ -200,15 +226,8 @@ func verifyPods(pods []cluster.Pod, j satoken.Judgement, before []satoken.Token)
 				continue
 			}
 			if v.Verdict != satoken.Snoozed || t.DiesAt.Before(v.Until) {
-				v.Verdict, v.Proved, v.Until = satoken.Snoozed, true, t.DiesAt
+				v.Verdict, v.Proved, v.Basis, v.Until = satoken.Snoozed, true, byMark, t.DiesAt
 				v.Note = "its new token is stale again"
-			}
-		}
-	}
-	if v.Verdict == satoken.Healed && !v.Proved {
-		for _, t := range before {
-			if t.Offender != nil {
-				v.Verdict, v.Note = satoken.Snoozed, t.Offender.Name+" is known never to read its token again"
 			}
 		}
 	}
@@ -233,8 +252,13 @@ func (v aftermath) String() string {
 	if v.Pods < v.All {
 		line += fmt.Sprintf(" in %d of %d pods", v.Pods, v.All)
 	}
-	if v.Proved {
+	switch {
+	case v.Proved:
 		return line + ", and read again"
+	case v.Basis == bySameImage:
+		return line + ", " + v.Note
+	case v.Note != "":
+		line += " " + v.Note
 	}
 	return line + "; if its client never reads it again, it is refused from " + finding.Moment(v.Until) + " on"
 }
