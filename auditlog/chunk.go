@@ -14,6 +14,11 @@ import (
 // line belongs to the chunk in which it begins.
 const (
 	chunkSize = 2 << 20
+	// largeChunk is for files of which each worker gets several all the same: a
+	// part of a file that is mapped costs the same however long it is, and the
+	// other workers are interrupted when it is let go.
+	largeChunk = 8 << 20
+	manyChunks = 8 * largeChunk
 	// chunkMore is read beyond a chunk for its last line.
 	chunkMore = 64 << 10
 	// manyBytes is from where on a file is large.
@@ -25,7 +30,8 @@ type chunk struct {
 	stream *stream
 	file   *os.File
 	size   int64 // of the file
-	seq    int
+	from   int64 // where in it the chunk begins
+	to     int64 // and where it ends
 	done   *sync.WaitGroup
 }
 
@@ -50,16 +56,19 @@ func (s *scan) chunks(ctx context.Context, st *stream, f io.Reader) (bool, error
 	if head = head[:n]; packing(head) != "" || isDocument(head) || isTable(head) || bytes.IndexByte(head, '\n') < 0 {
 		return false, nil
 	}
-	count := int((info.Size() + chunkSize - 1) / chunkSize)
+	size, step := info.Size(), int64(chunkSize)
+	if size >= manyChunks {
+		step = largeChunk
+	}
 	var wg sync.WaitGroup
 	defer func() {
 		wg.Wait()
 		st.number(file)
 	}()
-	for seq := range count {
+	for from := int64(0); from < size; from += step {
 		wg.Add(1)
 		select {
-		case s.blocks <- &block{chunk: &chunk{st, file, info.Size(), seq, &wg}}:
+		case s.blocks <- &block{chunk: &chunk{st, file, size, from, min(from+step, size), &wg}}:
 		case <-ctx.Done():
 			wg.Done()
 			return true, ctx.Err()
@@ -100,8 +109,7 @@ func (s *scan) decodeChunk(c *chunk, d *decoder, buf *[]byte) {
 }
 
 func (s *scan) tryChunk(c *chunk, d *decoder, buf *[]byte) (err error) {
-	from := int64(c.seq) * chunkSize
-	to := min(from+chunkSize, c.size)
+	from, to := c.from, c.to
 	first := max(0, from-1) // to see whether a line begins with the chunk
 	n := int(min(to+chunkMore, c.size) - first)
 	data, release, err := view(c.file, first, n, buf)

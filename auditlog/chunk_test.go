@@ -97,7 +97,8 @@ func TestShrunkFile(t *testing.T) {
 	for seq := range 2 {
 		wg.Add(1)
 		var buf []byte
-		s.decodeChunk(&chunk{st, f, int64(len(text)), seq, &wg}, s.decoder(), &buf)
+		from := int64(seq) * chunkSize
+		s.decodeChunk(&chunk{st, f, int64(len(text)), from, from + chunkSize, &wg}, s.decoder(), &buf)
 	}
 	if !errors.Is(st.stats.Err, errShrunk) {
 		t.Errorf("err %v on %s", st.stats.Err, runtime.GOOS)

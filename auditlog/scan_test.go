@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -386,6 +387,40 @@ func TestMarksOnlyFindsAll(t *testing.T) {
 		}
 		if s := stats[0]; s.BadLine != 4002 || s.Truncated != 1 {
 			t.Errorf("%+v", s)
+		}
+	}
+}
+
+// TestMarksOnlyInEnvelopes: what is wrapped is found too where it follows plain
+// lines.
+func TestMarksOnlyInEnvelopes(t *testing.T) {
+	quoted := func(s string) string {
+		data, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	native := strings.Replace(event("plain"), "authentication.k8s.io/stale-token", "other", 1)
+	native = strings.Replace(native, "seconds after", "", 1) + "\n"
+	refused := strings.Replace(refuse(native), "plain", "r", 1)
+	anonymous := strings.Replace(refused, `"user":{}`, `"user":{"username":"system:anonymous","groups":["system:unauthenticated"]}`, 1)
+	twice := quoted(`{"message":` + quoted(refused) + `}`)
+	for name, line := range map[string]string{
+		"refused":                 refused,
+		"anonymous":               anonymous,
+		"as a string":             `{"log":` + quoted(refused) + `}`,
+		"anonymous, as a string":  `{"log":` + quoted(anonymous) + `}`,
+		"as a string in a string": `{"log":` + twice + `}`,
+		"in a list":               `{"kind":"EventList","items":[` + strings.TrimSpace(refused) + `]}`,
+		"behind a time":           "2026-11-22T04:11:42.000Z " + refused,
+		"Cloud Logging":           strings.Replace(strings.Replace(googleEntry, `"code":0`, `"code":16`, 1), `"id":"a"`, `"id":"r"`, 1),
+	} {
+		for n := range 3 {
+			in := strings.Repeat(native, n) + strings.TrimSpace(line) + "\n" + native
+			if ids, _, _ := collect(t, auditlog.Options{MarksOnly: true}, text(in)); !slices.Equal(ids, []string{"r"}) {
+				t.Errorf("%s, %d plain lines before it: %q", name, n, ids)
+			}
 		}
 	}
 }

@@ -6,89 +6,122 @@ import (
 )
 
 // Looking for what matters first. A long text need not be looked for at every
-// place: four bytes in every so many of a log tell whether one of several texts
+// place: eight bytes in every so many of a log tell whether one of several texts
 // can be around them.
 
 // hitTexts are what tells of a line that it may count: the mark's text, and the
-// user of a request that was refused, which is empty or anonymous.
-var hitTexts = [...]string{
-	"seconds after warning threshold",
-	`"user":{},"sourceIPs":["`,
-	`":"system:anonymous","gr`,
+// user of a request that was refused, which is empty or anonymous. An event that
+// stands in its line as a string, escaped once or twice, is told by its beginning,
+// and an entry of Cloud Logging by its type: they are decoded, whatever they say.
+// Of each text rare is the place of eight bytes that few other lines have.
+var hitTexts = [...]struct {
+	text string
+	rare int
+}{
+	{`seconds after warning threshold`, 8},
+	{`","user":{},"sourceIPs":["`, 6},
+	{`ystem:anonymous","groups":[`, 5},
+	{`{\"kind\":\"Event\",\"apiVer`, 9},
+	{`{\\\"kind\\\":\\\"Event\\\"`, 9},
+	{`google.cloud.audit.AuditLog`, 19},
 }
 
 const (
-	gramSize = 4
-	gramBits = 13
-	// hitStep is how far apart four bytes may be looked at so that none of the
-	// texts is missed: the shortest is 24 bytes long.
-	hitStep = 24 - gramSize + 1
+	gramSize = 8
+	// hitStep is how far apart the bytes may be looked at so that none of the
+	// texts is missed: the shortest is 26 bytes long.
+	hitStep = 26 - gramSize + 1
+	// hitGroup is how many places are looked at together.
+	hitGroup = 8
+	// How much of a hash tells whether eight bytes may be of a text, and of which.
+	sieveBits, gramBits = 16, 14
 )
 
-// grams tells of each hash of four bytes where they stand in the texts: the text
-// times 32, and the place in it, from 1 on; 0 if they are of none.
-var grams = func() (at [1 << gramBits]uint8) {
-	for i, text := range hitTexts {
-		for k := range len(text) - gramSize + 1 {
-			if h := gram([]byte(text[k:])); at[h] == 0 {
-				at[h] = uint8(i<<5 | k + 1)
+// sieve has a bit for each hash, set for those of eight bytes of the texts. It is
+// small enough for the fastest cache, and nearly all of it is empty.
+type sieve [1 << sieveBits / 64]uint64
+
+// grams tells where in the texts the bytes stand: the text times 32, and the
+// place in it, from 1 on; 0 if they are of none. Of a longer text only as many
+// places are needed as a step is long.
+type grams [1 << gramBits]uint8
+
+// shared stands for bytes that are of more than one text or place.
+const shared = 0xff
+
+var hitSieve, hitGrams, hitRares = func() (set sieve, at grams, rares [len(hitTexts)]uint64) {
+	for i, hit := range hitTexts {
+		rares[i] = binary.LittleEndian.Uint64([]byte(hit.text[hit.rare:]))
+		for k := range hitStep {
+			h := gram([]byte(hit.text[k:]))
+			set[h>>(64-sieveBits+6)] |= 1 << (h >> (64 - sieveBits) & 63)
+			if g := &at[h>>(64-gramBits)]; *g == 0 {
+				*g = uint8(i<<5 | k + 1)
 			} else {
-				at[h] = shared
+				*g = shared
 			}
 		}
 	}
-	return at
+	return set, at, rares
 }()
 
-// shared stands for four bytes that are of more than one text or place.
-const shared = 0xff
+func gram(b []byte) uint64 { return binary.LittleEndian.Uint64(b) * 0x9e3779b97f4a7c15 }
 
-func gram(b []byte) uint32 { return binary.LittleEndian.Uint32(b) * 0x9e3779b1 >> (32 - gramBits) }
+// passes returns an odd number for a hash that may be of the texts.
+func passes(h uint64) uint64 { return hitSieve[h>>(64-sieveBits+6)] >> (h >> (64 - sieveBits) & 63) }
 
 // nextHit returns where one of the texts begins at or after from, or -1.
 func nextHit(b []byte, from int) int {
 	at := from + hitStep - 1
-	for ; len(b)-at >= 3*hitStep+gramSize; at += 4 * hitStep {
-		w := b[at : at+3*hitStep+gramSize]
-		if grams[gram(w)]|grams[gram(w[hitStep:])]|grams[gram(w[2*hitStep:])]|grams[gram(w[3*hitStep:])] == 0 {
+	for ; len(b)-at >= (hitGroup-1)*hitStep+gramSize; at += hitGroup * hitStep {
+		w := (*[(hitGroup-1)*hitStep + gramSize]byte)(b[at:])
+		if (passes(gram(w[:]))|passes(gram(w[hitStep:]))|passes(gram(w[2*hitStep:]))|passes(gram(w[3*hitStep:]))|
+			passes(gram(w[4*hitStep:]))|passes(gram(w[5*hitStep:]))|passes(gram(w[6*hitStep:]))|passes(gram(w[7*hitStep:])))&1 == 0 {
 			continue
 		}
-		for i := range 4 {
-			if start := hitAround(b, at+i*hitStep, from); start >= 0 {
-				return start
+		for i := range hitGroup {
+			if h := gram(w[i*hitStep:]); passes(h)&1 != 0 {
+				if start := hitAround(b, at+i*hitStep, from, h); start >= 0 {
+					return start
+				}
 			}
 		}
 	}
 	for ; len(b)-at >= gramSize; at += hitStep {
-		if start := hitAround(b, at, from); start >= 0 {
+		if start := hitAround(b, at, from, gram(b[at:])); start >= 0 {
 			return start
 		}
 	}
 	return -1
 }
 
-// hitAround returns where the text begins that the four bytes are of, or -1.
-func hitAround(b []byte, at, from int) int {
-	switch g := grams[gram(b[at:])]; g {
+// hitAround returns where the text begins that the bytes at a place are of, or -1.
+func hitAround(b []byte, at, from int, hash uint64) int {
+	switch g := hitGrams[hash>>(64-gramBits)]; g {
 	case 0:
 	case shared:
-		for _, text := range hitTexts {
-			for k := range len(text) - gramSize + 1 {
-				if start := at - k; start >= from && hasAt(b, start, text) {
+		for i := range hitTexts {
+			for k := range hitStep {
+				if start := at - k; start >= from && isHit(b, start, i) {
 					return start
 				}
 			}
 		}
 	default:
-		if start := at - int(g&31) + 1; start >= from && hasAt(b, start, hitTexts[g>>5]) {
+		if start := at - int(g&31) + 1; start >= from && isHit(b, start, int(g>>5)) {
 			return start
 		}
 	}
 	return -1
 }
 
-func hasAt(b []byte, at int, text string) bool {
-	return len(b)-at >= len(text) && string(b[at:at+len(text)]) == text
+// isHit tells whether the text stands at a place.
+func isHit(b []byte, at, text int) bool {
+	hit := &hitTexts[text]
+	if len(b)-at < len(hit.text) || binary.LittleEndian.Uint64(b[at+hit.rare:]) != hitRares[text] {
+		return false
+	}
+	return string(b[at:at+len(hit.text)]) == hit.text
 }
 
 // nativeStart is how lines begin in which marks and refusals may be looked for
