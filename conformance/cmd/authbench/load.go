@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -49,10 +50,14 @@ func load(ctx context.Context, s *server, unique bool, conns int, span time.Dura
 	// Unique tokens are signed before, so that signing is not measured.
 	var ready [][]byte
 	if unique {
-		for range int(span.Seconds()*9000) + conns {
+		for range int(span.Seconds()*20000) + conns {
 			ready = append(ready, request(newToken(), version))
 		}
 	}
+	// What is left over would be swept up while the servers are measured.
+	runtime.GC()
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1 << 30))
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	if conns == 1 {
 		// Only one of client, server and stand-in has something to do at a time, so
 		// a second thread here would only take a processor from the server.

@@ -35,10 +35,11 @@ const (
 )
 
 type options struct {
-	own, peer, connections string
-	span, soak             time.Duration
-	rate                   int
-	runs                   int
+	own, peer           string
+	connections, tokens string
+	span, soak          time.Duration
+	rate                int
+	runs                int
 }
 
 func main() {
@@ -48,6 +49,7 @@ func main() {
 	flag.IntVar(&o.runs, "runs", 3, "measurements of which the median counts")
 	flag.DurationVar(&o.span, "for", time.Second, "length of each measurement")
 	flag.StringVar(&o.connections, "connections", "1,16,256", "numbers of connections")
+	flag.StringVar(&o.tokens, "tokens", "repeated,unique", "kinds of tokens")
 	flag.DurationVar(&o.soak, "soak", 0, "instead: ask kubecred for so long, with faults")
 	flag.IntVar(&o.rate, "rate", 1000, "with -soak: requests a second")
 	flag.Parse()
@@ -61,14 +63,14 @@ func main() {
 
 func run(ctx context.Context, o options) error {
 	if o.soak > 0 {
-		s, err := newStand(crowdConfig())
+		s, err := newStand(crowdConfig(), false)
 		if err != nil {
 			return err
 		}
 		defer s.close()
 		return soak(ctx, s, o)
 	}
-	s, err := newStand(config)
+	s, err := newStand(config, true)
 	if err != nil {
 		return err
 	}
@@ -109,16 +111,15 @@ func measure(ctx context.Context, servers []*server, counts []int, o options) er
 	fmt.Println("| tokens | connections | server | a second | p50 | p99 | CPU for each | wrong | RSS |")
 	fmt.Println("| --- | --: | --- | --: | --: | --: | --: | --: | --: |")
 	var ratios []string
-	for _, unique := range []bool{false, true} {
-		kind := "repeated"
-		if unique {
-			kind = "unique"
+	for kind := range strings.SplitSeq(o.tokens, ",") {
+		if kind != "repeated" && kind != "unique" {
+			return fmt.Errorf("-tokens %q: want repeated, unique or both", o.tokens)
 		}
 		for _, n := range counts {
 			got := make([][]result, len(servers))
 			for range o.runs {
 				for i, s := range servers {
-					r, err := load(ctx, s, unique, n, o.span)
+					r, err := load(ctx, s, kind == "unique", n, o.span)
 					if err != nil {
 						return fmt.Errorf("%s, %s tokens, %d connections: %w", s.name, kind, n, err)
 					}

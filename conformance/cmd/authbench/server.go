@@ -33,8 +33,9 @@ type stand struct {
 	env []string
 }
 
-// newStand starts a stand-in for servers that have the config file.
-func newStand(config string) (*stand, error) {
+// newStand starts a stand-in for servers that have the config file. With lean
+// STS does as little as can be, and can not fail.
+func newStand(config string, lean bool) (*stand, error) {
 	dir, err := os.MkdirTemp("", "authbench-")
 	if err != nil {
 		return nil, err
@@ -45,7 +46,11 @@ func newStand(config string) (*stand, error) {
 	if s.aws, err = awsfake.Start(world); err != nil {
 		return nil, err
 	}
-	proxy, err := s.aws.StartProxyFor(func(c net.Conn) { answers(c, s.aws) })
+	serve := func(c net.Conn) { answers(c, s.aws) }
+	if lean {
+		serve = serveSTS
+	}
+	proxy, err := s.aws.StartProxyFor(serve)
 	if err != nil {
 		return nil, err
 	}
