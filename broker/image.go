@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -240,7 +241,10 @@ func (a *Ask) keepScope(key string) {
 	}
 	registry := a.keys[byRegistry]
 	data := encodeRecord("scope", fields{{"key", registry}, {"scope", scope}}, nil)
-	if old, _, err := a.store.read(registry, scopeSuffix); err == nil && bytes.Equal(old, data) {
+	switch old, _, err := a.store.read(registry, scopeSuffix); {
+	case err == nil && bytes.Equal(old, data):
+		return
+	case errors.Is(err, fs.ErrNotExist) && key == registry: // what lockKey takes it for without a word
 		return
 	}
 	_ = a.store.write(registry, scopeSuffix, data) // only saves waiting

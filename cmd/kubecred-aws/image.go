@@ -7,6 +7,7 @@ import (
 
 	"github.com/kubecred/kubecred/credapi"
 	"github.com/kubecred/kubecred/internal/awscommand"
+	"github.com/kubecred/kubecred/internal/awsecr"
 	"github.com/kubecred/kubecred/internal/awsissuer"
 )
 
@@ -22,16 +23,16 @@ func password(ctx context.Context, o awscommand.Options, w world) error {
 	}
 	r := awsissuer.PasswordRequest{
 		Source: source(o), Image: request.Image, Token: request.ServiceAccountToken,
-		Annotations: request.ServiceAccountAnnotations, Identity: awsissuer.Identity(o.Identity),
+		Annotations: request.ServiceAccountAnnotations, Identity: awsissuer.Identity(o.Identity), Tried: w.left.Attempt,
 	}
-	for _, host := range o.Hosts {
-		alias, err := awsissuer.ParseAlias(host)
-		if err != nil {
-			return err
-		}
-		r.Aliases = append(r.Aliases, alias)
+	if r.Aliases, err = awsecr.ParseAliases(o.Hosts); err != nil {
+		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
+	limit := batchTimeout
+	if began := w.left.Began; !began.IsZero() {
+		limit -= w.now().Sub(began)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	p, err := awsissuer.RegistryPassword(ctx, w.aws(false), r)
 	if err != nil {

@@ -1,3 +1,9 @@
+// The program is over before a quota of processors means anything, and reading the
+// control group's files takes part of its time.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 // Kubecred-aws gets credentials out of AWS for Kubernetes: tokens for the API
 // server of an EKS cluster, and passwords of Amazon ECR for the kubelet. It is run
 // by kubecred-exec where its cache has nothing, or by a client directly.
@@ -5,6 +11,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +27,7 @@ import (
 	"github.com/kubecred/kubecred/internal/awscommand"
 	"github.com/kubecred/kubecred/internal/awsissuer"
 	_ "github.com/kubecred/kubecred/internal/awsquick" // answers plain questions before the SDK is initialized
+	"github.com/kubecred/kubecred/internal/awsquickecr"
 )
 
 // version is set by the release build with -ldflags -X.
@@ -47,11 +55,14 @@ type world struct {
 	getenv         func(string) string
 	home           string
 	now            func() time.Time
+	left           awsquickecr.Left // what was done before this began
 }
 
 func system() world {
 	home, _ := os.UserHomeDir()
-	return world{stdin: os.Stdin, input: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, home: home, now: time.Now}
+	left := awsquickecr.Taken()
+	input := io.MultiReader(bytes.NewReader(left.Input), os.Stdin)
+	return world{stdin: os.Stdin, input: input, left: left, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, home: home, now: time.Now}
 }
 
 func run(ctx context.Context, args []string, w world) int {

@@ -11,15 +11,10 @@ import (
 )
 
 // A token with keys that need no call is printed before the SDK has started,
-// and one that needs a call is not. The order of initialization is the language's;
+// and one that needs a call is not. (For passwords, TestQuickAndFull holds that.) The order of initialization is the language's;
 // what each of our packages imports is what keeps it (package awsquick).
 func TestBeforeTheSDK(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "kubecred-aws")
-	build := exec.Command("go", "build", "-o", program, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	program := buildProgram(t)
 	home := t.TempDir()
 	if err := os.Mkdir(filepath.Join(home, ".aws"), 0o700); err != nil {
 		t.Fatal(err)

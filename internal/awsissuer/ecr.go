@@ -1,7 +1,6 @@
 package awsissuer
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -20,81 +19,37 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"github.com/kubecred/kubecred/ekstoken"
+	"github.com/kubecred/kubecred/internal/awsecr"
 	"github.com/kubecred/kubecred/internal/awskeys"
 )
 
-// The one operation of ECR that is wanted here is called without the SDK's
-// clients for ECR: linking the two of them, with all their operations, takes a
-// third of the program's start.
-
-// ecrService is one of the two APIs that give out passwords.
-type ecrService struct {
-	name   string // in signatures
-	target string // X-Amz-Target
-	prefix string // of hosts
-}
-
-var (
-	privateECR = ecrService{"ecr", "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken", "api.ecr"}
-	publicECR  = ecrService{"ecr-public", "SpencerFrontendService.GetAuthorizationToken", "api.ecr-public"}
-)
-
-// service is the API that gives out the registry's passwords, and its region.
-func (r Registry) service() (ecrService, string) {
-	if r.Public {
-		return publicECR, "us-east-1"
-	}
-	return privateECR, r.Region
-}
-
-// endpoint is the address of the API, as the SDK's endpoint rules have it.
-func (s ecrService) endpoint(region string, fips, dualStack bool) (string, error) {
-	sts, err := ekstoken.EndpointFor(region, false, dualStack)
-	if err != nil {
-		return "", &Error{Problem: strings.TrimPrefix(err.Error(), "ekstoken: ")}
-	}
-	prefix := s.prefix
-	if fips {
-		prefix += "-fips"
-	}
-	if dualStack && (s.name == privateECR.name || !fips) {
-		prefix = strings.TrimPrefix(prefix, "api.")
-	}
-	return "https://" + prefix + strings.TrimPrefix(sts.Host, "sts"), nil
-}
-
 // ecrCall asks for a password.
 type ecrCall struct {
-	service ecrService
+	service awsecr.Service
 	region  string
 	url     string
 	keys    func(context.Context) (awskeys.Keys, error)
 	client  aws.HTTPClient
 	clock   *clock
+	// tried is what a first attempt came to, made before, with its keys.
+	tried *awsecr.Attempt
 }
-
-// ecrPassword is the answer, base64(user:password), and its end.
-type ecrPassword struct {
-	AuthorizationToken string  `json:"authorizationToken"`
-	ExpiresAt          float64 `json:"expiresAt"` // seconds since 1970
-}
-
-// maxECRAnswer bounds an answer. Real ones have some kilobytes.
-const maxECRAnswer = 1 << 20
 
 // do asks, and again where the SDK's own rules say that it may help.
-func (c *ecrCall) do(ctx context.Context) (ecrPassword, error) {
-	k, err := c.keys(ctx)
-	if err != nil {
-		return ecrPassword{}, err
+func (c *ecrCall) do(ctx context.Context) (awsecr.Password, error) {
+	var k awskeys.Keys
+	var err error
+	if c.tried != nil {
+		k = c.tried.Keys
+	} else if k, err = c.keys(ctx); err != nil {
+		return awsecr.Password{}, err
 	}
 	rules := retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts, o.MaxBackoff = maxAttempts, maxBackoff
 	})
 	signedWith := time.Duration(0)
 	for attempt := 1; ; attempt++ {
-		p, err := c.once(ctx, k, signedWith)
+		p, err := c.attempt(ctx, k, signedWith)
 		if err == nil || attempt == maxAttempts || ctx.Err() != nil {
 			return p, err
 		}
@@ -116,56 +71,55 @@ func (c *ecrCall) do(ctx context.Context) (ecrPassword, error) {
 	}
 }
 
+// attempt asks once, or takes what an earlier attempt came to.
+func (c *ecrCall) attempt(ctx context.Context, k awskeys.Keys, offset time.Duration) (awsecr.Password, error) {
+	if t := c.tried; t != nil {
+		c.tried = nil
+		if t.Status == 0 {
+			return awsecr.Password{}, &smithyhttp.RequestSendError{Err: t.Err}
+		}
+		return c.read(&http.Response{StatusCode: t.Status, Header: t.Header}, t.Body)
+	}
+	return c.once(ctx, k, offset)
+}
+
 // once asks once, with the machine's time moved by offset.
-func (c *ecrCall) once(ctx context.Context, k awskeys.Keys, offset time.Duration) (ecrPassword, error) {
-	const body = "{}"
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, strings.NewReader(body))
+func (c *ecrCall) once(ctx context.Context, k awskeys.Keys, offset time.Duration) (awsecr.Password, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, strings.NewReader(awsecr.Body))
 	if err != nil {
-		return ecrPassword{}, &Error{Problem: "the configured endpoint is no URL"}
+		return awsecr.Password{}, &Error{Problem: "the configured endpoint is no URL"}
 	}
 	if req.URL.Path == "" {
 		req.URL.Path = "/"
 	}
-	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
-	req.Header.Set("X-Amz-Target", c.service.target)
-	req.Header.Set("User-Agent", "kubecred-aws")
-	sum := sha256.Sum256([]byte(body))
+	req.Header.Set("Content-Type", awsecr.ContentType)
+	req.Header.Set("X-Amz-Target", c.service.Target)
+	req.Header.Set("User-Agent", awsecr.UserAgent)
+	sum := sha256.Sum256([]byte(awsecr.Body))
 	err = v4.NewSigner().SignHTTP(ctx, aws.Credentials{AccessKeyID: k.AccessKeyID, SecretAccessKey: k.Secret, SessionToken: k.Session},
-		req, hex.EncodeToString(sum[:]), c.service.name, c.region, c.clock.now().Add(offset))
+		req, hex.EncodeToString(sum[:]), c.service.Name, c.region, c.clock.now().Add(offset))
 	if err != nil {
-		return ecrPassword{}, err
+		return awsecr.Password{}, err
 	}
 	resp, err := c.client.Do(req)
 	if err != nil {
-		return ecrPassword{}, &smithyhttp.RequestSendError{Err: err}
+		return awsecr.Password{}, &smithyhttp.RequestSendError{Err: err}
 	}
 	defer resp.Body.Close()
-	c.clock.compare(resp.Header.Get("Date"))
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxECRAnswer))
+	data, err := io.ReadAll(io.LimitReader(resp.Body, awsecr.MaxAnswer))
 	if err != nil {
-		return ecrPassword{}, &smithyhttp.RequestSendError{Err: err}
+		return awsecr.Password{}, &smithyhttp.RequestSendError{Err: err}
 	}
+	return c.read(resp, data)
+}
+
+// read judges an answer.
+func (c *ecrCall) read(resp *http.Response, data []byte) (awsecr.Password, error) {
+	c.clock.compare(resp.Header.Get("Date"))
 	if resp.StatusCode != http.StatusOK {
-		return ecrPassword{}, &smithyhttp.ResponseError{Response: &smithyhttp.Response{Response: resp}, Err: apiError(resp, data)}
+		return awsecr.Password{}, &smithyhttp.ResponseError{Response: &smithyhttp.Response{Response: resp}, Err: apiError(resp, data)}
 	}
-	var answer struct {
-		AuthorizationData json.RawMessage `json:"authorizationData"`
-	}
-	if err := json.Unmarshal(data, &answer); err != nil {
-		return ecrPassword{}, errNoPassword
-	}
-	// A list for private registries, an object for the public one.
-	var list []ecrPassword
-	if !bytes.HasPrefix(answer.AuthorizationData, []byte("[")) {
-		list = make([]ecrPassword, 1)
-		err = json.Unmarshal(answer.AuthorizationData, &list[0])
-	} else {
-		err = json.Unmarshal(answer.AuthorizationData, &list)
-	}
-	if err != nil || len(list) == 0 {
-		return ecrPassword{}, errNoPassword
-	}
-	return list[0], nil
+	return awsecr.ReadAnswer(data)
 }
 
 // apiError reads an error of the JSON protocol: its code stands in a header or in
@@ -190,11 +144,9 @@ func apiError(resp *http.Response, data []byte) error {
 	return &smithy.GenericAPIError{Code: code, Message: body.Message, Fault: fault}
 }
 
-var errNoPassword = &Error{Problem: "ECR answered without a password", Transient: true}
-
 // direct asks without the SDK's configuration, where the keys need no call to get
 // and no file says anything that only the SDK knows. ok is false where it cannot.
-func direct(w World, src Source, r Registry) (c ecrCall, s awskeys.Settings, ok bool) {
+func direct(w World, src Source, r awsecr.Registry) (c ecrCall, s awskeys.Settings, ok bool) {
 	if len(src.Roles) > 0 || w.Getenv("AWS_CA_BUNDLE") != "" {
 		return ecrCall{}, s, false
 	}
@@ -202,26 +154,21 @@ func direct(w World, src Source, r Registry) (c ecrCall, s awskeys.Settings, ok 
 	if !ok {
 		return ecrCall{}, s, false
 	}
-	c.service, c.region = r.service()
+	c.service, c.region = r.Service()
 	c.clock = &clock{now: w.Now}
 	c.client = httpClient()
 	c.keys = func(context.Context) (awskeys.Keys, error) { return k, k.Check(w.Now()) }
-	if !awskeys.IsTrue(w.Getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) {
-		c.url = cmp.Or(w.Getenv("AWS_ENDPOINT_URL_"+c.service.variable()), w.Getenv("AWS_ENDPOINT_URL"))
-	}
+	c.url = c.service.ConfiguredEndpoint(w.Getenv)
 	return c, s, true
 }
 
-// variable is how the service is called in the names of variables.
-func (s ecrService) variable() string { return strings.ToUpper(strings.ReplaceAll(s.name, "-", "_")) }
-
 // configuredEndpoint is the URL that the environment or the profile names for the
 // service, or for all; "" for none.
-func (l *loaded) configuredEndpoint(w World, s ecrService) string {
-	if awskeys.IsTrue(w.Getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) {
+func (l *loaded) configuredEndpoint(w World, s awsecr.Service) string {
+	if awsecr.IgnoresEndpoints(w.Getenv) {
 		return ""
 	}
-	url := cmp.Or(w.Getenv("AWS_ENDPOINT_URL_"+s.variable()), profileEndpointURL(l.Config, strings.ToLower(s.variable())))
+	url := cmp.Or(w.Getenv("AWS_ENDPOINT_URL_"+s.Variable()), profileEndpointURL(l.Config, strings.ToLower(s.Variable())))
 	if url == "" && l.BaseEndpoint != nil {
 		url = *l.BaseEndpoint
 	}
@@ -229,21 +176,22 @@ func (l *loaded) configuredEndpoint(w World, s ecrService) string {
 }
 
 // password asks the registry's API with the configuration's keys.
-func (l *loaded) password(ctx context.Context, w World, src Source, r Registry) (ecrPassword, error) {
-	service, region := r.service()
-	c := ecrCall{service: service, region: region, clock: l.clock, client: l.HTTPClient, url: l.configuredEndpoint(w, service)}
+func (l *loaded) password(ctx context.Context, w World, src Source, r awsecr.Registry, tried *awsecr.Attempt) (awsecr.Password, error) {
+	service, region := r.Service()
+	c := ecrCall{service: service, region: region, clock: l.clock, client: l.HTTPClient, tried: tried, url: l.configuredEndpoint(w, service)}
 	c.keys = func(ctx context.Context) (awskeys.Keys, error) { return l.retrieve(ctx, w, src) }
 	return l.ask(ctx, w, src, r, c, awskeys.Settings{FIPS: l.fips, DualStack: l.dualStack})
 }
 
 // ask sends the call to the endpoint that the registry's host and the settings
 // decide, where none is configured.
-func (l *loaded) ask(ctx context.Context, w World, src Source, r Registry, c ecrCall, s awskeys.Settings) (ecrPassword, error) {
-	var err error
+func (l *loaded) ask(ctx context.Context, w World, src Source, r awsecr.Registry, c ecrCall, s awskeys.Settings) (awsecr.Password, error) {
 	if c.url == "" {
-		if c.url, err = c.service.endpoint(c.region, r.FIPS || s.FIPS, r.DualStack || s.DualStack); err != nil {
-			return ecrPassword{}, err
+		host, err := c.service.Host(c.region, r.FIPS || s.FIPS, r.DualStack || s.DualStack)
+		if err != nil {
+			return awsecr.Password{}, err
 		}
+		c.url = "https://" + host
 	}
 	p, err := c.do(ctx)
 	var ours *Error

@@ -6,13 +6,14 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/kubecred/kubecred/internal/awsecr"
 )
 
 // Identity says who asks ECR for a password.
@@ -38,7 +39,9 @@ type PasswordRequest struct {
 	Token       string
 	Annotations map[string]string
 	Identity    Identity
-	Aliases     []Alias
+	Aliases     []awsecr.Alias
+	// Tried is a first attempt to ask ECR with the node's identity, nil for none.
+	Tried *awsecr.Attempt
 }
 
 // Password is what a registry takes.
@@ -57,13 +60,8 @@ type Password struct {
 // asked: a password of ECR is good for all registries of the account, and nobody
 // else's host may see it.
 func RegistryPassword(ctx context.Context, w World, r PasswordRequest) (Password, error) {
-	host := ImageHost(r.Image)
-	registry, ok := ParseRegistry(host)
-	for _, a := range r.Aliases {
-		if a.Host == host {
-			registry, ok = a.Registry, true
-		}
-	}
+	host := awsecr.ImageHost(r.Image)
+	registry, ok := awsecr.RegistryOf(host, r.Aliases)
 	if !ok {
 		return Password{}, &Error{
 			Problem: fmt.Sprintf("%.100q is no registry of Amazon ECR, so it gets no password", host),
@@ -103,12 +101,13 @@ func (r PasswordRequest) identity() (Identity, error) {
 	return r.Identity, nil
 }
 
-func registryPassword(ctx context.Context, w World, r PasswordRequest, registry Registry, identity Identity) (Password, error) {
+func registryPassword(ctx context.Context, w World, r PasswordRequest, registry awsecr.Registry, identity Identity) (Password, error) {
 	src := r.Source
-	_, src.Region = registry.service()
+	_, src.Region = registry.Service()
 	if identity != Node {
 		src.Roles = nil // the pod's role is assumed with its token
 	} else if c, s, ok := direct(w, src, registry); ok {
+		c.tried = r.Tried
 		p, err := (&loaded{clock: c.clock}).ask(ctx, w, src, registry, c, s)
 		return readPassword(p, err, w.Now().Add(c.clock.offset()))
 	}
@@ -121,38 +120,20 @@ func registryPassword(ctx context.Context, w World, r PasswordRequest, registry 
 			return Password{}, err
 		}
 	}
-	p, err := l.password(ctx, w, src, registry)
+	tried := r.Tried
+	if identity != Node {
+		tried = nil // that was another's
+	}
+	p, err := l.password(ctx, w, src, registry, tried)
 	return readPassword(p, err, w.Now().Add(l.clock.offset()))
 }
 
-// readPassword reads an answer, given the time by AWS's clock.
-func readPassword(answer ecrPassword, err error, now time.Time) (Password, error) {
+// readPassword makes a password of an answer, given the time by AWS's clock.
+func readPassword(answer awsecr.Password, err error, now time.Time) (Password, error) {
 	if err != nil {
 		return Password{}, err
 	}
-	raw, err := base64.StdEncoding.DecodeString(answer.AuthorizationToken)
-	if err != nil {
-		return Password{}, errNoPassword
-	}
-	user, password, ok := strings.Cut(string(raw), ":")
-	if !ok || user == "" || password == "" {
-		return Password{}, errNoPassword
-	}
-	p := Password{Username: user, Password: password}
-	if answer.ExpiresAt > 0 {
-		p.Keep = keep(time.UnixMilli(int64(answer.ExpiresAt * 1000)).Sub(now))
-	}
-	return p, nil
-}
-
-// keep is how long a password of that life is kept: somewhere between 80 and 90
-// percent, by chance, so that a cluster's nodes, started together, do not come
-// back together.
-func keep(life time.Duration) time.Duration {
-	if life <= 0 {
-		return 0
-	}
-	return (life*8/10 + time.Duration(rand.Int64N(int64(life)/10+1))).Truncate(time.Second)
+	return Password{Username: answer.Username, Password: answer.Password, Keep: answer.Keep(now)}, nil
 }
 
 // becomePod makes the credentials those of the role that the service account

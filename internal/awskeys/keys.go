@@ -47,11 +47,8 @@ type Settings struct {
 // environment's keys, one that AWS_PROFILE names does not.
 func Static(w World, profile string) (Keys, Settings, bool) {
 	k, fromFile, plain := profileKeys(w, ProfileName(w.Getenv, profile))
-	s := Settings{
-		Region:    cmp.Or(w.Getenv("AWS_REGION"), w.Getenv("AWS_DEFAULT_REGION"), fromFile.Region),
-		FIPS:      setting(w, "AWS_USE_FIPS_ENDPOINT", fromFile.FIPS),
-		DualStack: setting(w, "AWS_USE_DUALSTACK_ENDPOINT", fromFile.DualStack),
-	}
+	s := w.settings(fromFile)
+	plain = plain && k.given()
 	if profile != "" {
 		return k, s, plain
 	}
@@ -61,7 +58,7 @@ func Static(w World, profile string) (Keys, Settings, bool) {
 		Session:     w.Getenv("AWS_SESSION_TOKEN"), Source: "the environment",
 	}
 	switch {
-	case env.AccessKeyID != "" && env.Secret != "":
+	case env.given():
 		// Not one of AWS's own settings, but what tools that export keys set.
 		if t, err := time.Parse(time.RFC3339, w.Getenv("AWS_CREDENTIAL_EXPIRATION")); err == nil {
 			env.Expires = t
@@ -71,6 +68,47 @@ func Static(w World, profile string) (Keys, Settings, bool) {
 		return Keys{}, s, false
 	}
 	return k, s, plain
+}
+
+// Nothing tells that neither the environment nor a profile says anything of where
+// credentials come from, in any of the ways that the SDK knows, so that only what
+// the machine gives is left. Where it is not sure it is false. environ lists the
+// variables as NAME=VALUE.
+func Nothing(w World, environ []string) (Settings, bool) {
+	for _, v := range environ {
+		name, value, _ := strings.Cut(v, "=")
+		if strings.HasPrefix(name, "AWS_") && value != "" && !harmlessEnv[name] {
+			return Settings{}, false
+		}
+	}
+	for _, name := range []string{"AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"} {
+		if v := w.Getenv(name); v != "" && !IsTrue(v) && !strings.EqualFold(v, "false") {
+			return Settings{}, false // the SDK refuses it
+		}
+	}
+	k, fromFile, plain := profileKeys(w, "default")
+	return w.settings(fromFile), plain && k == Keys{Source: k.Source}
+}
+
+// harmlessEnv are the variables of AWS's tools that do not change where
+// credentials come from, or that whoever asks for [Nothing] reads.
+var harmlessEnv = map[string]bool{
+	"AWS_REGION": true, "AWS_DEFAULT_REGION": true, "AWS_DEFAULT_OUTPUT": true, "AWS_PAGER": true, "AWS_EXECUTION_ENV": true,
+	"AWS_CONFIG_FILE": true, "AWS_SHARED_CREDENTIALS_FILE": true, "AWS_SDK_LOAD_CONFIG": true, "AWS_STS_REGIONAL_ENDPOINTS": true,
+	"AWS_USE_FIPS_ENDPOINT": true, "AWS_USE_DUALSTACK_ENDPOINT": true,
+	"AWS_ENDPOINT_URL": true, "AWS_ENDPOINT_URL_ECR": true, "AWS_ENDPOINT_URL_ECR_PUBLIC": true, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": true,
+	"AWS_EC2_METADATA_DISABLED": true, "AWS_EC2_METADATA_SERVICE_ENDPOINT": true,
+}
+
+func (k Keys) given() bool { return k.AccessKeyID != "" && k.Secret != "" }
+
+// settings are the environment's, and where that is silent the profile's.
+func (w World) settings(fromFile Settings) Settings {
+	return Settings{
+		Region:    cmp.Or(w.Getenv("AWS_REGION"), w.Getenv("AWS_DEFAULT_REGION"), fromFile.Region),
+		FIPS:      setting(w, "AWS_USE_FIPS_ENDPOINT", fromFile.FIPS),
+		DualStack: setting(w, "AWS_USE_DUALSTACK_ENDPOINT", fromFile.DualStack),
+	}
 }
 
 // setting is a switch of the environment, or where that is silent the profile's.
@@ -93,15 +131,16 @@ var plainSettings = map[string]bool{
 	"region": true, "output": true, "use_fips_endpoint": true, "use_dualstack_endpoint": true, "cli_pager": true, "cli_auto_prompt": true,
 }
 
-// profileKeys reads a profile of the shared files where it holds plain keys.
-func profileKeys(w World, profile string) (Keys, Settings, bool) {
+// profileKeys reads a profile of the shared files. plain tells that it holds
+// nothing but what is read here, be there keys or none.
+func profileKeys(w World, profile string) (k Keys, s Settings, plain bool) {
 	config, ok1 := readSection(awsfiles.Config(w.Getenv, w.Home), func(name string) bool {
 		return name == profile && profile == "default" || name == "profile "+profile
 	})
 	creds, ok2 := readSection(awsfiles.Credentials(w.Getenv, w.Home), func(name string) bool {
 		return name == profile
 	})
-	s := Settings{Region: cmp.Or(creds["region"], config["region"]), FIPS: IsTrue(config["use_fips_endpoint"]), DualStack: IsTrue(config["use_dualstack_endpoint"])}
+	s = Settings{Region: cmp.Or(creds["region"], config["region"]), FIPS: IsTrue(config["use_fips_endpoint"]), DualStack: IsTrue(config["use_dualstack_endpoint"])}
 	if !ok1 || !ok2 {
 		return Keys{}, s, false
 	}
@@ -116,8 +155,8 @@ func profileKeys(w World, profile string) (Keys, Settings, bool) {
 	if from["aws_access_key_id"] == "" {
 		from = config
 	}
-	k := Keys{AccessKeyID: from["aws_access_key_id"], Secret: from["aws_secret_access_key"], Session: from["aws_session_token"], Source: "profile " + profile}
-	return k, s, k.AccessKeyID != "" && k.Secret != ""
+	k = Keys{AccessKeyID: from["aws_access_key_id"], Secret: from["aws_secret_access_key"], Session: from["aws_session_token"], Source: "profile " + profile}
+	return k, s, true
 }
 
 // readSection reads a section of a shared file. It gives up, with ok false, at

@@ -12,7 +12,8 @@
 //
 // It answers only where nothing is out of the ordinary. In every other case, and
 // for every error, it does nothing, and the program goes on to do the same in
-// full.
+// full. Passwords of registries are package awsquickecr's, which needs more of the
+// standard library and so comes later.
 package awsquick
 
 import (

@@ -63,9 +63,12 @@ var rooms = map[string]room{
 	"cmd/kubecred-exec":                {own: []string{"broker", "credapi"}},
 	"internal/awskeys":                 {own: []string{"ekstoken/mint", "internal/awsfiles"}},
 	"internal/awscommand":              {},
+	"internal/awsecr":                  {own: []string{"ekstoken/mint", "internal/awskeys"}},
+	"internal/leanhttp":                {others: []string{"golang.org/x/net/http/httpproxy"}},
 	"internal/awsquick":                {own: []string{"credapi", "internal/awscommand", "internal/awskeys"}},
-	"internal/awsissuer":               {own: []string{"ekstoken", "internal/awskeys"}, others: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
-	"cmd/kubecred-aws":                 {own: []string{"internal/awsissuer", "internal/awscommand", "internal/awsquick", "credapi"}},
+	"internal/awsquickecr":             {own: []string{"credapi", "internal/awscommand", "internal/awsecr", "internal/awskeys", "internal/leanhttp"}},
+	"internal/awsissuer":               {own: []string{"ekstoken", "internal/awsecr", "internal/awskeys"}, others: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
+	"cmd/kubecred-aws":                 {own: []string{"internal/awsissuer", "internal/awscommand", "internal/awsecr", "internal/awsquick", "internal/awsquickecr", "credapi"}},
 	"internal/registry":                {others: []string{"github.com/BurntSushi/toml"}},
 }
 
