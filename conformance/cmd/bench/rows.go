@@ -71,6 +71,7 @@ func tableNames() (names []string) {
 const (
 	word          = "a Go program that prints one word"
 	authenticator = "aws-iam-authenticator token"
+	withRole      = "aws-iam-authenticator token -r ROLE"
 	cli           = "aws eks get-token"
 	ecr           = "ecr-credential-provider"
 )
@@ -78,6 +79,7 @@ const (
 func clientRows(p programs) []*row {
 	token := []string{p["kubecred-aws"], "token", "--cluster-name", "demo"}
 	broker := append([]string{p["kubecred-exec"], "client", "--"}, token...)
+	asRole := append(slices.Clip(broker), "--role-arn", awsfake.AdminRole)
 	return []*row{
 		{name: word, argv: []string{p["word"]}},
 		{name: authenticator, argv: []string{p["aws-iam-authenticator"], "token", "-i", "demo"}},
@@ -86,6 +88,9 @@ func clientRows(p programs) []*row {
 			{than: word, time: 2, memory: 2}, {than: authenticator, time: 1. / 8}, {than: cli, time: 1. / 200},
 		}},
 		{name: "kubecred-exec client, cold", argv: broker, cold: true, against: []limit{{than: authenticator, time: 1. / 2}}},
+		{name: withRole, argv: []string{p["aws-iam-authenticator"], "token", "-i", "demo", "-r", awsfake.AdminRole}},
+		{name: "kubecred-exec client for a role, warm", argv: asRole, against: []limit{{than: withRole, time: 1. / 8}}},
+		{name: "kubecred-exec client for a role, cold", argv: asRole, cold: true, against: []limit{{than: withRole}}},
 		{name: "kubecred-aws token", argv: token, against: []limit{{than: authenticator}}},
 	}
 }
