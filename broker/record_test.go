@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"os"
 	"testing"
 	"time"
 
@@ -64,30 +65,41 @@ func FuzzDecodeEntry(f *testing.F) {
 
 // Whoever was noted last under a process is found, whatever else is in the list.
 func TestServedList(t *testing.T) {
+	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
-		list := make([]byte, slotCount*slotSize)
+		s := &store{dir}
+		s.remove("client-k", servedSuffix)
 		who := rapid.Custom(func(t *rapid.T) process {
 			return process{rapid.IntRange(1, 300).Draw(t, "pid"), rapid.Uint64Range(0, 3).Draw(t, "start")}
 		})
 		at := time.Unix(1795320000, 0)
 		for range rapid.IntRange(1, 300).Draw(t, "n") {
 			at = at.Add(time.Second)
-			s := serving{who: who.Draw(t, "who"), id: rapid.Uint64().Draw(t, "id"), at: at}
-			place := placeFor(list, s.who)
-			if place < 0 || place+slotSize > len(list) {
-				t.Fatalf("place %d", place)
+			want := serving{who: who.Draw(t, "who"), id: rapid.Uint64().Draw(t, "id"), at: at}
+			l := s.openServed("client-k", want.who)
+			l.note(want)
+			l.close()
+			l = s.openServed("client-k", want.who)
+			got, ok := l.find(want.who)
+			l.close()
+			if !ok || got.id != want.id || !got.at.Equal(at) {
+				t.Fatalf("%+v, want %+v", got, want)
 			}
-			copy(list[place:], s.encode())
-			got, ok := findServing(list, s.who)
-			if !ok || got.id != s.id || !got.at.Equal(at) {
-				t.Fatalf("%+v, want %+v", got, s)
+			if info, err := os.Stat(s.path("client-k", servedSuffix)); err != nil || info.Size() > slotCount*slotSize {
+				t.Fatalf("%v, %v", info, err)
 			}
 		}
 	})
-	if _, ok := findServing(make([]byte, slotCount*slotSize), process{}); ok {
+	if _, ok := new(slots).find(process{}); ok {
 		t.Error("an empty slot counts")
 	}
-	if _, ok := findServing([]byte("short"), process{1, 2}); ok {
+	s := &store{dir}
+	if err := os.WriteFile(s.path("client-k", servedSuffix), []byte("short"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := s.openServed("client-k", process{1, 2})
+	defer l.close()
+	if _, ok := l.find(process{1, 2}); ok {
 		t.Error("a short list counts")
 	}
 }

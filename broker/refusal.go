@@ -20,8 +20,8 @@ func (a *Ask) refused(e *entry) bool {
 		return false
 	}
 	if a.served == nil {
-		a.served = a.store.openServed(a.key)
 		a.self = a.b.parent()
+		a.served = a.store.openServed(a.key, a.self)
 	}
 	if a.self.pid <= 0 {
 		return false
@@ -50,8 +50,8 @@ func (a *Ask) remember(id uint64, now time.Time) {
 		return
 	}
 	if a.served == nil {
-		a.served = a.store.openServed(a.key)
 		a.self = a.b.parent()
+		a.served = a.store.openServed(a.key, a.self)
 	}
 	if a.self.pid <= 0 {
 		return

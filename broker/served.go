@@ -76,53 +76,51 @@ func decodeServing(b []byte) (serving, bool) {
 	return s, true
 }
 
-// findServing looks a process up in the list.
-func findServing(list []byte, p process) (serving, bool) {
+// slots are those of a list in which one process may be, in the order in which it
+// looks for itself.
+type slots [slotProbe * slotSize]byte
+
+func (s *slots) at(i int) []byte { return s[i*slotSize : (i+1)*slotSize] }
+
+// find looks a process up.
+func (s *slots) find(p process) (serving, bool) {
 	for i := range slotProbe {
-		at := slotIndex(p, i) * slotSize
-		if at+slotSize > len(list) {
-			continue
-		}
-		if s, ok := decodeServing(list[at : at+slotSize]); ok && s.who == p {
-			return s, true
+		if got, ok := decodeServing(s.at(i)); ok && got.who == p {
+			return got, true
 		}
 	}
 	return serving{}, false
 }
 
-// placeFor returns the offset at which a process is to be written: its own slot,
-// an empty one, or the oldest.
-func placeFor(list []byte, p process) int {
+// place returns which of the slots a process is to be written to: its own, an
+// empty one, or the oldest.
+func (s *slots) place(p process) int {
 	best, oldest := -1, time.Time{}
 	for i := range slotProbe {
-		at := slotIndex(p, i) * slotSize
-		s, ok := serving{}, false
-		if at+slotSize <= len(list) {
-			s, ok = decodeServing(list[at : at+slotSize])
-		}
+		got, ok := decodeServing(s.at(i))
 		switch {
-		case ok && s.who == p:
-			return at
+		case ok && got.who == p:
+			return i
 		case !ok:
 			if best < 0 || !oldest.IsZero() {
-				best, oldest = at, time.Time{}
+				best, oldest = i, time.Time{}
 			}
-		case best < 0 || !oldest.IsZero() && s.at.Before(oldest):
-			best, oldest = at, s.at
+		case best < 0 || !oldest.IsZero() && got.at.Before(oldest):
+			best, oldest = i, got.at
 		}
 	}
 	return best
 }
 
-// servedList is the open list of one key.
+// servedList is the open list of one key, with the slots of one process.
 type servedList struct {
-	file plain
-	list []byte
+	file  plain
+	slots slots
 }
 
-// openServed reads the list of a key, and makes it where there is none. It is
-// nil where that cannot be done: then nobody is remembered.
-func (s *store) openServed(key string) *servedList {
+// openServed reads a process's slots of the list of a key, and makes the list where
+// there is none. It is nil where that cannot be done: then nobody is remembered.
+func (s *store) openServed(key string, p process) *servedList {
 	if s == nil {
 		return nil
 	}
@@ -130,9 +128,16 @@ func (s *store) openServed(key string) *servedList {
 	if err != nil {
 		return nil
 	}
-	b := make([]byte, slotCount*slotSize)
-	n, _ := f.ReadAt(b, 0)
-	return &servedList{f, b[:n]}
+	l := &servedList{file: f}
+	// What is not there stays zero, which is no slot. The last slots go on with
+	// the first.
+	first := slotIndex(p, 0)
+	here := min(slotProbe, slotCount-first) * slotSize
+	_, _ = f.ReadAt(l.slots[:here], int64(first*slotSize))
+	if here < len(l.slots) {
+		_, _ = f.ReadAt(l.slots[here:], 0)
+	}
+	return l
 }
 
 func (l *servedList) close() {
@@ -145,12 +150,12 @@ func (l *servedList) find(p process) (serving, bool) {
 	if l == nil {
 		return serving{}, false
 	}
-	return findServing(l.list, p)
+	return l.slots.find(p)
 }
 
 // note remembers that a process was given a credential.
 func (l *servedList) note(s serving) {
 	if l != nil {
-		_, _ = l.file.WriteAt(s.encode(), int64(placeFor(l.list, s.who)))
+		_, _ = l.file.WriteAt(s.encode(), int64(slotIndex(s.who, l.slots.place(s.who))*slotSize))
 	}
 }
