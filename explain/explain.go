@@ -91,6 +91,16 @@ func Judge(texts []*Text, o Options) Answer {
 	if o.Now.IsZero() {
 		o.Now = time.Now()
 	}
+	a := judgeTexts(texts, o)
+	if whole, ok := unwrapped(texts); ok {
+		if b := judgeTexts(whole, o); better(a, b) {
+			return b
+		}
+	}
+	return a
+}
+
+func judgeTexts(texts []*Text, o Options) Answer {
 	e := newEvidence(o)
 	for _, t := range texts {
 		e.read(t)

@@ -41,7 +41,8 @@ type Text struct {
 	Size    int64
 	Sampled bool
 
-	numbers []int // the line numbers of a sampled text
+	numbers []int // the line numbers of a sampled text, or one put together
+	width   int   // at which a text was broken that is put together here
 	changed []string
 }
 
@@ -63,7 +64,12 @@ func (t *Text) where(i, off int) finding.Where {
 	if off > len(line) {
 		off = len(line)
 	}
-	return finding.Where{File: t.Name, Line: t.Number(i), Column: utf8.RuneCountInString(line[:off]) + 1}
+	w := finding.Where{File: t.Name, Line: t.Number(i), Column: utf8.RuneCountInString(line[:off]) + 1}
+	if t.width > 0 && w.Column > t.width {
+		w.Line += (w.Column - 1) / t.width
+		w.Column = (w.Column-1)%t.width + 1
+	}
+	return w
 }
 
 // show returns the line at a place as it may be shown, without secrets.
@@ -72,7 +78,11 @@ func (t *Text) show(w finding.Where) string {
 	if t.numbers != nil {
 		var ok bool
 		if i, ok = slices.BinarySearch(t.numbers, w.Line); !ok {
-			return ""
+			if t.width == 0 || i == 0 {
+				return ""
+			}
+			i--
+			w.Column += (w.Line - t.numbers[i]) * t.width
 		}
 	}
 	if i < 0 || i >= len(t.Lines) {

@@ -215,6 +215,12 @@ func blocks(lines []string) []block {
 			scalar = -1
 			continue
 		case cur != nil && scalar >= 0 && indent > scalar:
+		case cur != nil && strings.Trim(trimmed, "]}, ") == "" && indent < len(cur.lines[0])-len(strings.TrimLeft(cur.lines[0], " \t")):
+			// It ends a JSON value that began before the block; what follows, such
+			// as the output of the next command, is another.
+			flush()
+			scalar = -1
+			continue
 		case yamlLine.MatchString(trimmed):
 			scalar = -1
 			if strings.HasSuffix(strings.TrimRight(trimmed, " +-0123456789"), "|") || strings.HasSuffix(strings.TrimRight(trimmed, " +-"), ">") {
