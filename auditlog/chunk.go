@@ -16,9 +16,11 @@ const (
 	chunkSize = 2 << 20
 	// largeChunk is for files of which each worker gets several all the same: a
 	// part of a file that is mapped costs the same however long it is, and the
-	// other workers are interrupted when it is let go.
-	largeChunk = 8 << 20
-	manyChunks = 8 * largeChunk
+	// other workers are interrupted when it is let go. What is mapped counts as
+	// memory, of which a scan for marks alone needs little else.
+	largeChunk = 4 << 20
+	marksChunk = 8 << 20
+	largeFile  = 64 << 20
 	// chunkMore is read beyond a chunk for its last line.
 	chunkMore = 64 << 10
 	// manyBytes is from where on a file is large.
@@ -57,7 +59,10 @@ func (s *scan) chunks(ctx context.Context, st *stream, f io.Reader) (bool, error
 		return false, nil
 	}
 	size, step := info.Size(), int64(chunkSize)
-	if size >= manyChunks {
+	switch {
+	case size >= largeFile && s.marksOnly:
+		step = marksChunk
+	case size >= largeFile:
 		step = largeChunk
 	}
 	var wg sync.WaitGroup

@@ -17,6 +17,12 @@ type decoder struct {
 	// known senders, shared by all decoders of a scan.
 	known *senders
 	clock clock
+	// agains are events that were read before, by the hash of their beginning;
+	// times is where the times of the one that was read last begin in its line.
+	agains *[agains]again
+	times  int
+	// ends of lines that are being decoded.
+	ends []int32
 	// fields of the row of a query's result that is being read.
 	fields insights
 	// text is where strings are unescaped to; events point into it.

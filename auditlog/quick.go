@@ -169,6 +169,7 @@ func holdsEvent(text []byte) bool {
 
 // when reads the times of an event.
 func (d *decoder) when(c *cursor, ev *Event) (ok bool) {
+	d.times = c.i
 	if !c.take(keyTime) {
 		return false
 	}

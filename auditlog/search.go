@@ -169,7 +169,7 @@ func (d *decoder) whole(line []byte) error {
 	if !d.strict {
 		d.events = append(d.events, Event{})
 		ev := &d.events[len(d.events)-1]
-		if d.quick(trimEnd(line), ev) {
+		if d.fast(trimEnd(line), ev) {
 			return nil
 		}
 		d.events = d.events[:len(d.events)-1]

@@ -40,7 +40,9 @@ type known struct {
 	sum  uint64
 }
 
-func (s *senders) known(text []byte) known { return known{len(text), maphash.Bytes(s.seed, text)} }
+func (s *senders) known(text []byte) known { return known{len(text), s.sum(text)} }
+
+func (s *senders) sum(text []byte) uint64 { return maphash.Bytes(s.seed, text) }
 
 // next tells whether the text begins with the known one.
 func (s *senders) next(text []byte, k *known) bool {

@@ -79,7 +79,7 @@ the last hour or for --since:
 			}
 			// Little of what a scan allocates lives: collecting early keeps the peak
 			// low and costs next to nothing.
-			defer debug.SetGCPercent(debug.SetGCPercent(20))
+			defer debug.SetGCPercent(debug.SetGCPercent(50))
 			defer debug.SetMemoryLimit(debug.SetMemoryLimit(softLimit))
 			leaveStart()
 			bar := a.startProgress("reading audit logs", args)
