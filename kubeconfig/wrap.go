@@ -60,6 +60,13 @@ func (f *File) Wrap(broker string) (*Edit, error) {
 	return p.edit()
 }
 
+// RelativeCommand tells whether the command is looked for beside the kubeconfig,
+// where no other program finds it.
+func (x *Exec) RelativeCommand() bool {
+	cmd := x.Command.Value
+	return strings.ContainsAny(cmd, `/\`) && cmd[0] != '/' && cmd[0] != '~' && !isWindowsAbs(cmd)
+}
+
 func (p *planner) wrap(i int, broker string) error {
 	u := p.f.Users[i]
 	x := u.Exec
@@ -74,7 +81,7 @@ func (p *planner) wrap(i int, broker string) error {
 		return nil
 	case cmd == "":
 		return note(x.Place, "it has no command")
-	case strings.ContainsAny(cmd, `/\`) && cmd[0] != '/' && !isWindowsAbs(cmd) && cmd[0] != '~':
+	case x.RelativeCommand():
 		return note(x.Command.Place, "its command %s is relative to the kubeconfig, which %s does not see: write the absolute path first", cmd, Broker)
 	}
 	command, _ := get(x.node, "command")

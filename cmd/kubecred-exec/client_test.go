@@ -3,6 +3,7 @@
 package main_test
 
 import (
+	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
@@ -311,14 +312,17 @@ func TestCommandLine(t *testing.T) {
 
 func TestSignal(t *testing.T) {
 	w := newWorld(t)
-	cmd := w.command(false, infoV1, "mode=hang")
+	cmd := w.command(false, infoV1, "mode=hang", "stderr=started")
+	cmd.Stderr = nil
+	said, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); len(w.runs()) == 0; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the issuer was not started")
-		}
+	if line, err := bufio.NewReader(said).ReadString('\n'); err != nil || line != "started\n" {
+		t.Fatalf("%q, %v", line, err)
 	}
 	began := time.Now()
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {

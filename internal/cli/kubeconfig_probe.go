@@ -147,6 +147,14 @@ func (use probedUser) at(code, message string) finding.Finding {
 	return f
 }
 
+// wrap is the fix that puts kubecred-exec in front of the plugin.
+func (use probedUser) wrap(why string, flags func(*kubeconfig.File) string) finding.Fix {
+	if use.user.Exec.RelativeCommand() {
+		return finding.Fix{Summary: why + ", once the entry has the command's absolute path: kubecred kubeconfig wrap then"}
+	}
+	return finding.Fix{Summary: why, Command: "kubecred kubeconfig wrap" + flags(use.file)}
+}
+
 // entry judges what the plugin answers to one entry's version.
 func (p *probed) entry(use probedUser, speaks []string, mask *kubeconfig.Masker, flags func(*kubeconfig.File) string) (finding.Finding, bool) {
 	asked := use.user.Exec.Version()
@@ -158,7 +166,7 @@ func (p *probed) entry(use probedUser, speaks []string, mask *kubeconfig.Masker,
 		i = len(p.results) - 1 // it was ended before its turn came
 	}
 	r := p.results[i]
-	wrap := finding.Fix{Summary: "kubecred-exec translates", Command: "kubecred kubeconfig wrap" + flags(use.file)}
+	wrap := use.wrap("kubecred-exec translates", flags)
 	var f finding.Finding
 	switch {
 	case r.Outcome == probe.Answered && r.Version == asked:
@@ -204,7 +212,7 @@ func (p *probed) summary(r probe.Result, speaks []string, now time.Time, flags f
 		f.Details = append(f.Details, fmt.Sprintf("%s run it alike", count(n, "user")))
 	}
 	if _, _, wrapped := p.uses[0].user.Exec.Wrapped(); r.Took >= slowPlugin && !wrapped {
-		f.Fix = finding.Fix{Summary: "answers from a cache", Command: "kubecred kubeconfig wrap" + flags(p.uses[0].file)}
+		f.Fix = p.uses[0].wrap("answers from a cache", flags)
 	}
 	f.Evidence["speaks"] = texts(speaks)
 	f.Evidence["tookSeconds"] = r.Took.Seconds()
