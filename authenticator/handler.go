@@ -91,7 +91,10 @@ func New(o Options) (*Handler, error) {
 }
 
 // ServeHTTP answers one review.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.answer(w, r) }
+
+// answer answers a request and tells whether it was a review.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request) bool {
 	start := h.o.Now()
 	req, err := readReview(w, r)
 	if err != nil {
@@ -99,27 +102,33 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.metrics.done(resultBadRequest, h.o.Now().Sub(start))
 		h.o.Log.LogAttrs(r.Context(), slog.LevelWarn, "bad request", slog.String("reason", bad.message), slog.Int("status", bad.status), slog.String("client", r.RemoteAddr))
 		http.Error(w, bad.message, bad.status)
-		return
+		return false
 	}
-	sum := key(sha256.Sum256([]byte(req.Spec.Token)))
-	a := h.review(r.Context(), sum, req.Spec.Token, start)
-	w.Header()["Content-Type"] = jsonType
-	code := http.StatusOK
+	sum, a := h.find(r.Context(), req.Spec.Token, start)
 	body := a.forms.body(req.APIVersion)
-	if a.decision.retry > 0 {
-		code = http.StatusServiceUnavailable
-		if a.decision.result == resultThrottled {
-			code = http.StatusTooManyRequests
-		}
-		w.Header().Set("Retry-After", strconv.Itoa(int((a.decision.retry+time.Second-1)/time.Second)))
-	}
+	w.Header()["Content-Type"] = jsonType
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(code)
+	if after := a.retryAfter(); after != "" {
+		w.Header().Set("Retry-After", after)
+	}
+	w.WriteHeader(a.code())
 	_, _ = w.Write(body)                      // who is gone is told nothing
 	_ = http.NewResponseController(w).Flush() // the log can wait, who asked can not
+	h.done(r.Context(), sum, a, start)
+	return true
+}
+
+// find decides about a token.
+func (h *Handler) find(ctx context.Context, token string, start time.Time) (key, *answer) {
+	sum := key(sha256.Sum256([]byte(token)))
+	return sum, h.review(ctx, sum, token, start)
+}
+
+// done counts a review and logs it.
+func (h *Handler) done(ctx context.Context, sum key, a *answer, start time.Time) {
 	took := h.o.Now().Sub(start)
 	h.metrics.done(a.decision.result, took)
-	h.log(r.Context(), sum, a, took)
+	h.log(ctx, sum, a, took)
 }
 
 var jsonType = []string{"application/json"}

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,9 +44,17 @@ type Server struct {
 }
 
 // Mux returns the routes: /authenticate, /healthz, /readyz and /metrics.
-func (s *Server) Mux() *http.ServeMux {
+func (s *Server) Mux() *http.ServeMux { return s.mux(nil) }
+
+// mux routes reviews to front, where it can take them over.
+func (s *Server) mux(front *plain) *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.Handle("/authenticate", s.Handler)
+	if h, ok := s.Handler.(*Handler); ok && front != nil {
+		front.handler = h
+		mux.Handle("/authenticate", front)
+	} else {
+		mux.Handle("/authenticate", s.Handler)
+	}
 	health := s.Health()
 	mux.Handle("/healthz", health)
 	mux.Handle("/readyz", health)
@@ -98,16 +105,19 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if grace == 0 {
 		grace = 20 * time.Second
 	}
-	conns := &connections{max: maxConns, since: map[net.Conn]time.Time{}}
+	conns := newConnections(maxConns)
+	back := newHandedBack(l.Addr())
+	front := &plain{conns: conns, back: back, open: map[*plainConn]struct{}{}}
 	srv := &http.Server{
-		Handler:           s.Mux(),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      40 * time.Second,
-		IdleTimeout:       3 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
+		Handler:           s.mux(front),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       bodyTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          log.New(quiet{s.Log}, "", 0),
 		ConnState:         conns.state,
+		ConnContext:       front.connContext,
 	}
 	tl := tls.NewListener(l, &tls.Config{
 		MinVersion:     tls.VersionTLS12,
@@ -122,12 +132,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		time.Sleep(s.Linger)
 		end, cancel := context.WithTimeout(context.Background(), grace)
 		defer cancel()
-		err := srv.Shutdown(end)
+		fronts := make(chan error, 1)
+		go func() { fronts <- front.end(end) }()
+		err := errors.Join(srv.Shutdown(end), <-fronts)
 		if err != nil {
 			err = errors.Join(fmt.Errorf("reviews were cut off after %v: %w", grace, err), srv.Close())
 		}
 		ended <- err
 	}()
+	defer back.Close()
+	go func() { _ = srv.Serve(back) }()
 	if err := srv.Serve(tl); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
@@ -141,57 +155,4 @@ type quiet struct{ log *slog.Logger }
 func (q quiet) Write(p []byte) (int, error) {
 	q.log.Debug("http", "message", string(p))
 	return len(p), nil
-}
-
-// connections closes the connection that was idle longest when there are too
-// many.
-type connections struct {
-	max int
-
-	mu    sync.Mutex
-	since map[net.Conn]time.Time // of those that are new or idle
-	total int
-}
-
-func (c *connections) state(conn net.Conn, s http.ConnState) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch s {
-	case http.StateNew:
-		c.total++
-		c.since[conn] = time.Now()
-		if c.total > c.max {
-			c.closeOldest(conn)
-		}
-	case http.StateIdle:
-		c.since[conn] = time.Now()
-	case http.StateActive:
-		delete(c.since, conn)
-	case http.StateClosed, http.StateHijacked:
-		delete(c.since, conn)
-		c.total--
-	}
-}
-
-// closeOldest looks at a few idle connections, which a map gives in random
-// order, and closes the one that was idle longest among them.
-func (c *connections) closeOldest(but net.Conn) {
-	var oldest net.Conn
-	n := 0
-	for conn, t := range c.since {
-		if conn == but {
-			continue
-		}
-		if oldest == nil || t.Before(c.since[oldest]) {
-			oldest = conn
-		}
-		if n++; n == 16 {
-			break
-		}
-	}
-	if oldest != nil {
-		delete(c.since, oldest)
-		// Closing waits for nobody, and the server notices by itself.
-		go oldest.Close()
-	}
 }
