@@ -27,6 +27,8 @@ type road interface {
 	// keys are the names under which the answer may lie, the narrowest first, made
 	// from the one that says who asks.
 	keys(base string) []string
+	// sweeps tells whether what an issuer leaves behind is ended.
+	sweeps() bool
 	// attempts is how often an issuer that fails is run, within its time.
 	attempts() int
 }

@@ -38,6 +38,9 @@ func (r clientRoad) interactive() bool { return r.wants.Interactive }
 func (clientRoad) refusable() bool     { return true }
 func (clientRoad) attempts() int       { return 1 } // a client tries again by itself
 
+// sweeps: an issuer may start an agent that keeps its login.
+func (clientRoad) sweeps() bool { return false }
+
 func (clientRoad) keys(base string) []string { return []string{base} }
 
 func (r clientRoad) asked() string {

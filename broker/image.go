@@ -47,6 +47,10 @@ func (imageRoad) interactive() bool { return false }
 // that a second question tells nothing. It never asks again for a refusal either.
 func (imageRoad) refusable() bool { return false }
 
+// sweeps: a kubelet leaves what a plugin has started and waits, without a bound, for
+// whoever holds its stdout. Each pull would add one to the processes of the node.
+func (imageRoad) sweeps() bool { return true }
+
 // attempts: the kubelet gives a provider a minute and does not try twice.
 func (imageRoad) attempts() int { return 3 }
 

@@ -154,6 +154,8 @@ type run struct {
 	stdin       []byte // nil: nothing, or the person where interactive
 	interactive bool
 	limit       time.Duration
+	// sweep: what the issuer has started and not ended, ends with it.
+	sweep bool
 }
 
 // maxAnswer bounds what an issuer prints.
@@ -191,7 +193,7 @@ func (b *Broker) issue(ctx context.Context, r run) (stdout, stderr []byte, err e
 	sweep := prepare(cmd, r.interactive)
 	cmd.WaitDelay = drainWait
 	err = cmd.Run()
-	if limited.Err() != nil && cmd.Process != nil {
+	if cmd.Process != nil && (r.sweep || limited.Err() != nil) {
 		sweep()
 	}
 	return out.data, errs.kept, b.judge(ctx, limited, r, out, err)

@@ -104,7 +104,7 @@ func (a *Ask) words(stderr []byte) string {
 	if baseName(a.path) != "kubecred-aws" || text == "" {
 		return ""
 	}
-	said := strings.TrimPrefix(oneLine(text[strings.LastIndexByte(text, '\n')+1:]), "kubecred-aws: ")
+	said := a.withoutSecrets(strings.TrimPrefix(oneLine(text[strings.LastIndexByte(text, '\n')+1:]), "kubecred-aws: "))
 	if len(said) > maxReason {
 		said = said[:maxReason] + "..."
 	}

@@ -108,7 +108,7 @@ func (a *Ask) try(ctx context.Context, version string) (credential, error) {
 	environ, stdin := a.road.request(version)
 	stdout, stderr, err := a.b.issue(ctx, run{
 		path: a.path, name: a.issuer, args: a.args, env: environ, stdin: stdin,
-		interactive: a.road.interactive(), limit: a.limit(),
+		interactive: a.road.interactive(), limit: a.limit(), sweep: a.road.sweeps(),
 	})
 	var failed *IssuerError
 	if errors.As(err, &failed) {

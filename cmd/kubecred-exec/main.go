@@ -105,9 +105,9 @@ func (s signalError) Error() string { return "ended by signal: " + syscall.Signa
 // the program as it always does.
 func untilSignal() context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	go func() {
+	go func() { // which takes as long as looking for the answer
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 		if s, ok := (<-signals).(syscall.Signal); ok {
 			cancel(signalError(s))
 		}

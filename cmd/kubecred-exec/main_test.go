@@ -166,6 +166,14 @@ func provider(o map[string]string) int {
 	if o["duration"] == "" {
 		o["duration"] = "6h0m0s"
 	}
+	if o["mode"] == "fork" { // a child that holds stdout
+		child := exec.Command("sleep", "3600")
+		child.Stdout, child.Stderr = os.Stdout, os.Stderr
+		if err := child.Start(); err != nil {
+			return 98
+		}
+		_ = os.WriteFile(o["pidfile"], []byte(strconv.Itoa(child.Process.Pid)), 0o600)
+	}
 	auth := `{"` + registry + `":{"username":"AWS","password":"` + secret + "-" + strconv.Itoa(os.Getpid()) + `"}}`
 	if o["mode"] == "none" {
 		auth = "null"

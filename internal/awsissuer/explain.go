@@ -49,7 +49,7 @@ func (l *loaded) explain(err error, src Source, w World) error {
 	case strings.Contains(text, "SSO") && (strings.Contains(text, "expired") || strings.Contains(text, "refresh cached") || strings.Contains(text, "InvalidGrant")) || strings.Contains(text, "failed to read cached SSO token"):
 		return &Error{Problem: "the SSO login of profile " + profile + " has expired, or there was none", Hint: "Log in with: aws sso login --profile " + profile, Err: err}
 	case errors.As(err, &api):
-		s := fmt.Sprintf("AWS answers %s: %s", api.ErrorCode(), oneLine(api.ErrorMessage()))
+		s := fmt.Sprintf("AWS answers %s: %s", api.ErrorCode(), plainMessage(api.ErrorMessage()))
 		if api.ErrorMessage() == "" {
 			s = "AWS answers " + api.ErrorCode()
 		}
@@ -123,6 +123,14 @@ func hintFor(code string, src Source) string {
 		return "AWS was asked too often: kubecred-exec keeps what it gets"
 	}
 	return ""
+}
+
+// plainMessage is what AWS says, without the request that it may quote where a
+// signature is wrong: the session's token is among the headers.
+func plainMessage(s string) string {
+	s, _, _ = strings.Cut(s, "The Canonical String for this request")
+	s, _, _ = strings.Cut(s, "The String-to-Sign")
+	return oneLine(s)
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -61,6 +61,12 @@ func TestRegistryPassword(t *testing.T) {
 		{name: "denied", r: awsissuer.PasswordRequest{Image: image}, set: func(p *place) {
 			p.fake.Fail(awsfake.Fault{Action: "ecr:GetAuthorizationToken", Code: "AccessDeniedException", Message: "no"})
 		}, calls: "ecr:GetAuthorizationToken", err: "AWS answers AccessDeniedException: no"},
+		{name: "a wrong signature, with the request quoted", r: awsissuer.PasswordRequest{Image: image}, set: func(p *place) {
+			p.fake.Fail(awsfake.Fault{
+				Action: "ecr:GetAuthorizationToken", Code: "InvalidSignatureException",
+				Message: "The signature does not match.\n\nThe Canonical String for this request should have been\n'POST\n/\n\nx-amz-security-token:S3CRET'\n\nThe String-to-Sign should have been\n'S3CRET'",
+			})
+		}, calls: "ecr:GetAuthorizationToken", err: "AWS answers InvalidSignatureException: The signature does not match."},
 		{name: "throttled for a moment", r: awsissuer.PasswordRequest{Image: image}, set: func(p *place) {
 			p.fake.Fail(awsfake.Fault{Action: "ecr:GetAuthorizationToken", Throttle: true, Times: 1})
 		}, calls: "ecr:GetAuthorizationToken ecr:GetAuthorizationToken"},
@@ -86,7 +92,7 @@ func TestRegistryPassword(t *testing.T) {
 				t.Errorf("calls %q, want %q", s, tt.calls)
 			}
 			if tt.err != "" {
-				if err == nil || !strings.HasPrefix(err.Error(), tt.err) {
+				if err == nil || !strings.HasPrefix(err.Error(), tt.err) || strings.Contains(err.Error(), "S3CRET") {
 					t.Errorf("%v", err)
 				}
 				return
