@@ -92,8 +92,11 @@ type Judgement struct {
 	Profile  Profile
 	Tokens   []Token
 	Rejected []Rejected
-	// Seen counts all tokens, also those that Tokens leaves out.
-	Seen int
+	// Seen counts all tokens, also those that Tokens leaves out. Forgotten are
+	// those of them that were never marked, were out of use for longer than they
+	// live, and of which there were too many to keep.
+	Seen      int
+	Forgotten int64
 	// Outside counts events that were left out because of their time.
 	Before, After int64
 	// DroppedClients counts 401s of clients beyond those that are kept.
@@ -140,6 +143,8 @@ func (t *Tally) Judge(o JudgeOptions) Judgement {
 			j.Tokens = append(j.Tokens, a.judge(tok))
 		}
 	}
+	j.Forgotten = t.left
+	j.Seen += int(t.left)
 	j.Rejected = t.rejected(accounts, o.Profile)
 	return j
 }

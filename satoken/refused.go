@@ -77,7 +77,7 @@ const idle = int64(90 * time.Minute)
 // that memory is bounded by what lives and not by the length of the log. What
 // they prove of their account is kept.
 func (t *Tally) forget() {
-	if t.o.KeepAll || len(t.tokens) < t.forgetAt {
+	if len(t.tokens) < t.forgetAt {
 		return
 	}
 	t.forgets++
@@ -90,6 +90,7 @@ func (t *Tally) forget() {
 			t.forgotten[tok.account] = forgotten{tok.pod, tok.podUID, tok.first, tok.last}
 		}
 		t.budget.fresh.used -= tok.ids.n
+		t.left++
 		delete(t.tokens, id)
 	}
 	t.forgetAt = max(maxFresh, len(t.tokens)+len(t.tokens)/4)

@@ -17,9 +17,6 @@ import (
 type TallyOptions struct {
 	// From and Until bound the events' times; zero means no bound.
 	From, Until time.Time
-	// KeepAll keeps every token that was seen. Without it, tokens that were
-	// never marked and are long out of use are forgotten when there are many.
-	KeepAll bool
 }
 
 // Tally collects what a log says of tokens. It may be used by several
@@ -40,6 +37,7 @@ type Tally struct {
 	forgotten   map[string]forgotten
 	forgetAt    int
 	forgets     int              // how often tokens were forgotten
+	left        int64            // tokens that were forgotten
 	issues      map[string]issue // by credential id
 }
 

@@ -82,6 +82,10 @@ func TestMemoryIsBoundedByLiveTokens(t *testing.T) {
 		t.Errorf("%d tokens kept, want at most %d", peak, maxFresh)
 	}
 	p, _ := ParseProfile("eks")
+	all := tally.Judge(JudgeOptions{Now: at, Profile: p, All: true})
+	if n := len(all.Tokens); n > maxFresh+1 || all.Seen != n+int(all.Forgotten) || all.Seen < 90*24*50 {
+		t.Errorf("%d tokens listed, %d seen, %d forgotten", n, all.Seen, all.Forgotten)
+	}
 	for _, tok := range tally.Judge(JudgeOptions{Now: at, Profile: p}).Tokens {
 		if tok.CredentialID == "old" && tok.Verdict != Healed {
 			t.Errorf("the old token is %s", tok.Verdict)

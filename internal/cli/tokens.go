@@ -109,7 +109,7 @@ the last hour or for --since:
 	}
 	out.register(cmd)
 	o.register(cmd.Flags())
-	cmd.Flags().BoolVar(&o.all, "all", false, "report every token that was seen, not only stale ones and their pods' and accounts' fresh ones")
+	cmd.Flags().BoolVar(&o.all, "all", false, "report every token that was seen, not only stale ones and their pods' and accounts' fresh ones; of more than 20,000 not those that were never marked and are long out of use")
 	cmd.Flags().BoolVar(&o.marks, "marks", false, "look at stale-token marks and 401s only, at full speed: nothing is known of fresh tokens then")
 	cmd.Flags().BoolVar(&o.strict, "strict", false, "decode every byte of every event, slowly: a check of the fast way, which comes to the same")
 	return cmd
@@ -124,6 +124,7 @@ type tokenScan struct {
 	judged satoken.Judgement
 	stats  []auditlog.Stats
 	names  []string // of the sources, as they were given
+	all    bool
 	marks  bool
 	// brief: findings need no evidence, since the format has its own.
 	brief bool
@@ -136,7 +137,7 @@ func (a *app) scanTokens(ctx context.Context, names []string, o tokenOptions) (t
 		return tokenScan{}, err
 	}
 	judge := satoken.JudgeOptions{Now: now, All: o.all, MarksOnly: o.marks}
-	tally := satoken.TallyOptions{KeepAll: o.all}
+	var tally satoken.TallyOptions
 	if judge.Profile, err = satoken.ParseProfile(o.profile); err != nil {
 		return tokenScan{}, fmt.Errorf("--profile: %w", err)
 	}
@@ -157,7 +158,7 @@ func (a *app) scanTokens(ctx context.Context, names []string, o tokenOptions) (t
 	if err != nil {
 		return tokenScan{}, err
 	}
-	out := tokenScan{names: names, marks: o.marks}
+	out := tokenScan{names: names, all: o.all, marks: o.marks}
 	for i, l := range logs {
 		t := satoken.NewTally(tally)
 		stats, err := auditlog.Scan(ctx, l.sources, auditlog.Options{Done: o.done, MarksOnly: o.marks, Strict: o.strict}, t.Add)

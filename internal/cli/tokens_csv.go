@@ -13,35 +13,47 @@ import (
 
 // writeTokenTable writes the tokens as CSV, a token a row.
 func writeTokenTable(w io.Writer, s tokenScan) error {
-	rows := [][]string{{"serviceAccount", "workload", "pod", "node", "credentialID", "verdict", "partial", "issuedAt", "diesAt",
-		"requests", "clients", "firstSeen", "lastSeen", "offender", "fixedIn"}}
+	header := []string{"serviceAccount", "workload", "pod", "node", "credentialID", "verdict", "partial", "issuedAt", "diesAt",
+		"requests", "clients", "firstSeen", "lastSeen", "offender", "fixedIn"}
+	// A column for the cluster, where there are several.
+	clusters := slices.ContainsFunc(s.judged.Tokens, func(t satoken.Token) bool { return t.Cluster != "" })
+	if clusters {
+		header = append(header, "cluster")
+	}
+	return report.WriteTable(w, func(yield func([]string) bool) {
+		if !yield(header) {
+			return
+		}
+		for _, t := range s.judged.Tokens {
+			row := tokenRow(t)
+			if clusters {
+				row = append(row, t.Cluster)
+			}
+			if !yield(row) {
+				return
+			}
+		}
+	})
+}
+
+func tokenRow(t satoken.Token) []string {
 	date := func(t time.Time) string {
 		if t.IsZero() {
 			return ""
 		}
 		return t.UTC().Format(time.RFC3339)
 	}
-	for _, t := range s.judged.Tokens {
-		var clients []string
-		for _, c := range t.Clients {
-			clients = append(clients, clientText(c))
-		}
-		offender, fixedIn := "", ""
-		if t.Offender != nil {
-			offender, fixedIn = t.Offender.Name, t.Offender.FixedIn
-		}
-		rows = append(rows, []string{
-			t.ServiceAccount, workloadRef(t.Workload), t.Pod, t.Node, t.CredentialID, string(t.Verdict), strconv.FormatBool(t.Partial),
-			date(t.IssuedAt), date(t.DiesAt), strconv.FormatInt(t.Requests, 10), strings.Join(clients, "; "),
-			date(t.FirstSeen), date(t.LastSeen), offender, fixedIn,
-		})
+	var clients []string
+	for _, c := range t.Clients {
+		clients = append(clients, clientText(c))
 	}
-	// A column for the cluster, where there are several.
-	if slices.ContainsFunc(s.judged.Tokens, func(t satoken.Token) bool { return t.Cluster != "" }) {
-		rows[0] = append(rows[0], "cluster")
-		for i, t := range s.judged.Tokens {
-			rows[i+1] = append(rows[i+1], t.Cluster)
-		}
+	offender, fixedIn := "", ""
+	if t.Offender != nil {
+		offender, fixedIn = t.Offender.Name, t.Offender.FixedIn
 	}
-	return report.WriteTable(w, rows)
+	return []string{
+		t.ServiceAccount, workloadRef(t.Workload), t.Pod, t.Node, t.CredentialID, string(t.Verdict), strconv.FormatBool(t.Partial),
+		date(t.IssuedAt), date(t.DiesAt), strconv.FormatInt(t.Requests, 10), strings.Join(clients, "; "),
+		date(t.FirstSeen), date(t.LastSeen), offender, fixedIn,
+	}
 }

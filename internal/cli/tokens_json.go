@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"io"
 	"time"
@@ -83,26 +85,12 @@ type tokenProblem struct {
 	Message  string `json:"message"`
 }
 
+// writeTokenReport writes the report. The tokens, of which there may be very
+// many, are made and written one by one.
 func writeTokenReport(w io.Writer, s tokenScan) error {
 	r := tokenReport{
 		APIVersion: finding.APIVersion, Kind: "TokenReport", At: s.judged.At, Profile: s.judged.Profile.Name,
 		Tokens: []tokenJSON{}, Rejected: []rejectedJSON{}, Sources: []tokenSource{}, Problems: []tokenProblem{},
-	}
-	for _, t := range s.judged.Tokens {
-		j := tokenJSON{
-			Cluster: t.Cluster, ServiceAccount: t.ServiceAccount, Workload: workloadRef(t.Workload), Pod: t.Pod, PodUID: t.PodUID, Node: t.Node,
-			CredentialID: t.CredentialID, IssuedAt: optional(t.IssuedAt), IssuedTo: t.IssuedTo, DiesAt: optional(t.DiesAt), DiesBy: string(t.DiesBy),
-			Verdict: string(t.Verdict), Partial: t.Partial, Requests: t.Requests, Estimated: t.Estimated, Clients: t.Clients,
-			FirstSeen: t.FirstSeen, LastSeen: t.LastSeen, RefusedAt: optional(t.RefusedAt),
-			Successor: t.Successor, SuccessorDies: optional(t.SuccessorDiesAt),
-		}
-		if j.Clients == nil {
-			j.Clients = []satoken.Client{}
-		}
-		if o := t.Offender; o != nil {
-			j.Offender = &offenderJSON{o.Name, o.FixedIn, o.Why, o.Instead, o.Sources}
-		}
-		r.Tokens = append(r.Tokens, j)
 	}
 	for _, x := range s.judged.Rejected {
 		r.Rejected = append(r.Rejected, rejectedJSON{x.Cluster, x.UserAgent, x.SourceIP, x.Requests, x.FirstSeen, x.LastSeen, x.Likely})
@@ -110,13 +98,57 @@ func writeTokenReport(w io.Writer, s tokenScan) error {
 	for _, st := range s.stats {
 		r.Sources = append(r.Sources, tokenSource{st.Name, st.Bytes, st.Events, st.Other, st.Truncated, st.Corrupt, st.Long, optional(st.First), optional(st.Last)})
 	}
-	for _, f := range s.sourceFindings() {
+	for _, f := range append(s.sourceFindings(), s.cuts()...) {
 		r.Problems = append(r.Problems, tokenProblem{f.Subject, int64(f.Where.Line), string(f.Severity), f.Message})
 	}
-	enc := json.NewEncoder(w)
+	var around bytes.Buffer
+	enc := json.NewEncoder(&around)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(r)
+	if err := enc.Encode(r); err != nil {
+		return err
+	}
+	const key = `"tokens": [`
+	i := bytes.Index(around.Bytes(), []byte(key)) + len(key)
+	out := bufio.NewWriter(w)
+	_, _ = out.Write(around.Bytes()[:i])
+	var one bytes.Buffer
+	enc = json.NewEncoder(&one)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("    ", "  ")
+	for k, t := range s.judged.Tokens {
+		one.Reset()
+		if err := enc.Encode(asJSON(t)); err != nil {
+			return err
+		}
+		if k > 0 {
+			_ = out.WriteByte(',')
+		}
+		_, _ = out.WriteString("\n    ")
+		_, _ = out.Write(bytes.TrimRight(one.Bytes(), "\n"))
+	}
+	if len(s.judged.Tokens) > 0 {
+		_, _ = out.WriteString("\n  ")
+	}
+	_, _ = out.Write(around.Bytes()[i:])
+	return out.Flush() // which returns the first error of all these
+}
+
+func asJSON(t satoken.Token) tokenJSON {
+	j := tokenJSON{
+		Cluster: t.Cluster, ServiceAccount: t.ServiceAccount, Workload: workloadRef(t.Workload), Pod: t.Pod, PodUID: t.PodUID, Node: t.Node,
+		CredentialID: t.CredentialID, IssuedAt: optional(t.IssuedAt), IssuedTo: t.IssuedTo, DiesAt: optional(t.DiesAt), DiesBy: string(t.DiesBy),
+		Verdict: string(t.Verdict), Partial: t.Partial, Requests: t.Requests, Estimated: t.Estimated, Clients: t.Clients,
+		FirstSeen: t.FirstSeen, LastSeen: t.LastSeen, RefusedAt: optional(t.RefusedAt),
+		Successor: t.Successor, SuccessorDies: optional(t.SuccessorDiesAt),
+	}
+	if j.Clients == nil {
+		j.Clients = []satoken.Client{}
+	}
+	if o := t.Offender; o != nil {
+		j.Offender = &offenderJSON{o.Name, o.FixedIn, o.Why, o.Instead, o.Sources}
+	}
+	return j
 }
 
 // optional makes a time that is not known null.

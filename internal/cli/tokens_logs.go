@@ -113,6 +113,7 @@ func together(a, b satoken.Judgement) satoken.Judgement {
 	a.Tokens = append(a.Tokens, b.Tokens...)
 	a.Rejected = append(a.Rejected, b.Rejected...)
 	a.Seen += b.Seen
+	a.Forgotten += b.Forgotten
 	a.Before += b.Before
 	a.After += b.After
 	a.DroppedClients += b.DroppedClients

@@ -143,14 +143,29 @@ func (s tokenScan) caveats() []finding.Finding {
 			out = append(out, f)
 		}
 	}
+	out = append(out, s.cuts()...)
+	if s.judged.DroppedClients > 0 {
+		f := finding.New("KC319", "refused clients", fmt.Sprintf("%s of further clients were answered 401 and are not kept apart", plural(s.judged.DroppedClients, "request", "requests")))
+		out = append(out, f)
+	}
+	return out
+}
+
+// cuts says what of the log is not in the report.
+func (s tokenScan) cuts() []finding.Finding {
+	var out []finding.Finding
 	if bound := s.allOutside(); bound != "" {
 		f := finding.New("KC319", "the time that was asked for", "every event of the log is "+bound+", so this report says nothing of the cluster")
 		f.Severity = finding.Warning
 		f.Fix = finding.Fix{Summary: "give another --now or --since, or the log of that time"}
 		out = append(out, f)
 	}
-	if s.judged.DroppedClients > 0 {
-		f := finding.New("KC319", "refused clients", fmt.Sprintf("%s of further clients were answered 401 and are not kept apart", plural(s.judged.DroppedClients, "request", "requests")))
+	if n := s.judged.Forgotten; s.all && n > 0 {
+		if n > 10_000 {
+			n -= n % 1000 // one that was used again is counted twice
+		}
+		f := finding.New("KC319", "fresh tokens", "about "+plural(n, "token", "tokens")+" that were never marked, and were out of use for longer than they live, are not listed: there are too many to hold")
+		f.Fix = finding.Fix{Summary: "nothing to mend: no verdict rests on them; --since shows the tokens of a shorter time"}
 		out = append(out, f)
 	}
 	return out

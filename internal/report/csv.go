@@ -3,6 +3,8 @@ package report
 import (
 	"encoding/csv"
 	"io"
+	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,14 +30,14 @@ func (t table) Handle(r finding.Report) error {
 			f.Where.File, number(f.Where.Line), number(f.Where.Column), f.Fix.Summary, f.Fix.Command, stopgap,
 		})
 	}
-	return WriteTable(t.w, rows)
+	return WriteTable(t.w, slices.Values(rows))
 }
 
 // WriteTable writes rows as CSV. What comes out of somebody's log is kept on
 // one line, and from being taken for a formula by a spreadsheet.
-func WriteTable(w io.Writer, rows [][]string) error {
+func WriteTable(w io.Writer, rows iter.Seq[[]string]) error {
 	out := csv.NewWriter(w)
-	for _, row := range rows {
+	for row := range rows {
 		safe := make([]string, len(row))
 		for i, cell := range row {
 			if safe[i] = clean(cell); strings.ContainsAny(cell[:min(1, len(cell))], "=+-@") {
