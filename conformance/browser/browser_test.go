@@ -49,7 +49,8 @@ func open(t *testing.T, width, height int) *tab {
 		t.Skip("no Chromium is installed: make e2e-deps")
 	}
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
-		chromedp.ExecPath(program), chromedp.WindowSize(width, height), chromedp.Flag("hide-scrollbars", true), chromedp.UserDataDir(t.TempDir()))
+		chromedp.ExecPath(program), chromedp.WindowSize(width, height), chromedp.Flag("hide-scrollbars", true), chromedp.UserDataDir(t.TempDir()),
+		chromedp.Env("TMPDIR="+t.TempDir())) // where it leaves a folder when it is ended
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // Chromium refuses its sandbox to root
 	}

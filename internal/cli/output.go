@@ -76,7 +76,16 @@ func (a *app) show(o *output, r finding.Report) error {
 	if err := h.Handle(r); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
+	a.sayUnread(report.Silent(o.format, r))
 	return o.status(r)
+}
+
+// sayUnread says on stderr what could not be read, where the report has no place
+// for it.
+func (a *app) sayUnread(list []finding.Finding) {
+	for _, f := range list {
+		fmt.Fprintf(a.Stderr, "kubecred: %s  %s: %s\n", f.Code, report.Clean(f.Subject), report.Clean(f.Message))
+	}
 }
 
 // status is the exit status that the report asks for.

@@ -98,6 +98,7 @@ the last hour or for --since:
 				err = writeTokenReport(a.Stdout, s)
 			case "csv":
 				err = writeTokenTable(a.Stdout, s)
+				a.sayUnread(slices.DeleteFunc(s.sourceFindings(), func(f finding.Finding) bool { return f.Code != "KC306" }))
 			default:
 				return a.show(&out, r)
 			}

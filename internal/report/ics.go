@@ -25,6 +25,10 @@ func (c ics) Handle(r finding.Report) error {
 	for _, line := range []string{"BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//kubecred//kubecred//EN", "CALSCALE:GREGORIAN", "X-WR-CALNAME:kubecred"} {
 		fold(&b, line)
 	}
+	for _, f := range unread(r) {
+		fold(&b, "X-WR-CALDESC:"+escapeICS("incomplete: "+f.Subject+": "+f.Message))
+		break // a calendar has one description
+	}
 	for _, f := range soonest(r) {
 		c.event(&b, r.At, f)
 	}

@@ -32,6 +32,8 @@ func (p prom) Handle(r finding.Report) error {
 			fmt.Fprintf(&b, "kubecred_findings{road=\"%s\",severity=\"%s\"} %d\n", road, severity, n)
 		}
 	}
+	head("kubecred_report_incomplete", "How many parts of the input could not be read.")
+	fmt.Fprintf(&b, "kubecred_report_incomplete %d\n", len(unread(r)))
 	head("kubecred_finding_due_timestamp_seconds", "When something breaks, or broke.")
 	seen := map[string]bool{}
 	for _, f := range r.Findings {
@@ -51,4 +53,28 @@ func (p prom) Handle(r finding.Report) error {
 
 func escapeProm(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(clean(s))
+}
+
+// unread are the findings that say that a part of the input could not be read,
+// so that the report lacks what it would have shown.
+func unread(r finding.Report) []finding.Finding {
+	var out []finding.Finding
+	for _, f := range r.Findings {
+		switch f.Code {
+		case "KC120", "KC209", "KC306", "KC340":
+			if f.Severity == finding.Error {
+				out = append(out, f)
+			}
+		}
+	}
+	return out
+}
+
+// Silent are those findings where the format has no place for them: what reads
+// it sees dates or rows, and would take a half for the whole.
+func Silent(format string, r finding.Report) []finding.Finding {
+	if format == "ics" || format == "prom" {
+		return unread(r)
+	}
+	return nil
 }
