@@ -138,7 +138,7 @@ func (a *app) tryStory(ctx context.Context, o *imageTryOptions, ref imagecred.Re
 }
 
 func (o *imageTryOptions) endpoints(ref imagecred.Ref) ([]registry.Endpoint, error) {
-	options := registry.Options{HostsDir: o.hostsDir, PlainHTTP: o.plainHTTP}
+	options := registry.Options{HostsDir: o.hostsDir, PlainHTTP: o.plainHTTP, Digest: ref.Digest != ""}
 	if o.hostsDir != "" {
 		if info, err := os.Stat(o.hostsDir); err != nil || !info.IsDir() {
 			return nil, fmt.Errorf("--hosts-dir %s: no such directory", o.hostsDir)

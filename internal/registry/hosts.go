@@ -23,6 +23,8 @@ type Options struct {
 	// HostsDir is containerd's config_path, such as /etc/containerd/certs.d; ""
 	// for no mirrors.
 	HostsDir string
+	// Digest says that the image is named by its digest.
+	Digest bool
 	// PlainHTTP asks without TLS.
 	PlainHTTP bool
 	// Roots are the certificates to trust beside the system's, nil for none.
@@ -33,7 +35,9 @@ type Options struct {
 const maxHosts = 1 << 20
 
 // Endpoints returns where a runtime asks for images of a registry, in order: the
-// mirrors of its hosts.toml, then the registry itself.
+// mirrors of its hosts.toml, then the registry itself. A tag is asked for where
+// there is the capability to resolve, a digest where there is the one to pull
+// (containerd's core/remotes/docker/resolver.go).
 func Endpoints(host string, o Options) ([]Endpoint, error) {
 	own := ownEndpoint(host, o)
 	if o.HostsDir == "" {
@@ -46,7 +50,7 @@ func Endpoints(host string, o Options) ([]Endpoint, error) {
 	if file == "" {
 		return []Endpoint{own}, nil
 	}
-	out, err := parseHosts(data, filepath.Dir(file), own, o)
+	out, err := parseHosts(data, filepath.Dir(file), host, own, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
@@ -125,7 +129,7 @@ type hostsTable struct {
 	Host map[string]hostTable `toml:"host"`
 }
 
-func parseHosts(data []byte, dir string, own Endpoint, o Options) ([]Endpoint, error) {
+func parseHosts(data []byte, dir, host string, own Endpoint, o Options) ([]Endpoint, error) {
 	var t hostsTable
 	meta, err := toml.Decode(string(data), &t)
 	if err != nil {
@@ -140,24 +144,47 @@ func parseHosts(data []byte, dir string, own Endpoint, o Options) ([]Endpoint, e
 		}
 		seen = append(seen, key[1])
 		table := t.Host[key[1]]
-		if len(table.Capabilities) > 0 && !slices.Contains(table.Capabilities, "resolve") && !slices.Contains(table.Capabilities, "pull") {
+		if !table.serves(o) {
 			continue
 		}
 		e, err := table.endpoint(key[1], dir, o)
 		if err != nil {
 			return nil, fmt.Errorf("host %q: %w", key[1], err)
 		}
-		e.Mirror = e.Base.Host != own.Base.Host
+		e.Mirror = standsIn(e, host)
 		out = append(out, e)
 	}
 	if t.Server == "" {
 		return append(out, own), nil
 	}
+	if !t.serves(o) {
+		if len(out) == 0 {
+			return nil, errors.New("by its capabilities none of its hosts is asked for the image")
+		}
+		return out, nil
+	}
 	e, err := t.hostTable.endpoint(t.Server, dir, o)
 	if err != nil {
 		return nil, fmt.Errorf("server %q: %w", t.Server, err)
 	}
+	e.Mirror = standsIn(e, host)
 	return append(out, e), nil
+}
+
+// standsIn tells whether an endpoint is another host than the registry, which it is
+// then told.
+func standsIn(e Endpoint, registry string) bool {
+	return e.Base.Host != registry && (registry != "docker.io" || e.Base.Host != "registry-1.docker.io")
+}
+
+// serves tells whether the host is asked for the image. Without capabilities it
+// has all.
+func (t hostTable) serves(o Options) bool {
+	need := "resolve"
+	if o.Digest {
+		need = "pull"
+	}
+	return len(t.Capabilities) == 0 || slices.Contains(t.Capabilities, need)
 }
 
 func (t hostTable) endpoint(address, dir string, o Options) (Endpoint, error) {
@@ -177,7 +204,10 @@ func (t hostTable) endpoint(address, dir string, o Options) (Endpoint, error) {
 			e.Header.Add(name, v)
 		}
 	}
-	config := &tls.Config{RootCAs: o.Roots}
+	config := &tls.Config{}
+	if o.Roots != nil {
+		config.RootCAs = o.Roots.Clone() // what this host is trusted with is no other's
+	}
 	if t.SkipVerify != nil {
 		config.InsecureSkipVerify = *t.SkipVerify // the file says so
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -191,10 +192,13 @@ func TestMirrors(t *testing.T) {
 	put("docker.io/hosts.toml", "server = \"https://docker.io\"\n[host.\"https://z.example.com\"]\n  capabilities = [\"pull\", \"resolve\"]\n[host.\"http://a.example.com:5000/proxy\"]\n  override_path = true\n[host.\"https://push.example.com\"]\n  capabilities = [\"push\"]\n")
 	put("reg.io_5000_/hosts.toml", "[host.\"https://m.example.com/path\"]\n")
 	put("_default/hosts.toml", "[host.\"d.example.com\"]\nskip_verify = true\n[host.\"d.example.com\".header]\nx-a = [\"1\", \"2\"]\n")
+	put("part.io/hosts.toml", "server = \"https://up.part.io\"\ncapabilities = [\"pull\"]\n[host.\"https://r.example.com\"]\n  capabilities = [\"resolve\"]\n[host.\"https://p.example.com\"]\n  capabilities = [\"pull\"]\n")
+	put("none.io/hosts.toml", "server = \"https://none.io\"\ncapabilities = [\"push\"]\n")
 	put("plain.io/readme", "")
 	put("bad.io/hosts.toml", "[host")
-	list := func(host string) string {
-		endpoints, err := Endpoints(host, Options{HostsDir: dir})
+	list := func(image string) string {
+		host, _, digest := strings.Cut(image, "@")
+		endpoints, err := Endpoints(host, Options{HostsDir: dir, Digest: digest})
 		if err != nil {
 			return "error"
 		}
@@ -214,6 +218,9 @@ func TestMirrors(t *testing.T) {
 		"other.io":    "https://d.example.com/v2 mirror, https://other.io/v2",
 		"plain.io":    "https://plain.io/v2",
 		"bad.io":      "error",
+		"part.io":     "https://r.example.com/v2 mirror",
+		"none.io":     "error",
+		"part.io@":    "https://p.example.com/v2 mirror, https://up.part.io/v2 mirror",
 	} {
 		if got := list(host); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", host, got, want)
@@ -222,6 +229,16 @@ func TestMirrors(t *testing.T) {
 	endpoints, err := Endpoints("other.io", Options{HostsDir: dir})
 	if err != nil || !endpoints[0].TLS.InsecureSkipVerify || fmt.Sprint(endpoints[0].Header) != "map[X-A:[1 2]]" {
 		t.Errorf("%+v, %v", endpoints[0], err)
+	}
+	// What one host is trusted with, another is not.
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	put("ca.io/own.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
+	put("ca.io/hosts.toml", "[host.\"https://a.example.com\"]\n  ca = \"own.pem\"\n[host.\"https://b.example.com\"]\n")
+	roots := x509.NewCertPool()
+	endpoints, err = Endpoints("ca.io", Options{HostsDir: dir, Roots: roots})
+	if err != nil || !roots.Equal(x509.NewCertPool()) || !endpoints[1].TLS.RootCAs.Equal(roots) || endpoints[0].TLS.RootCAs.Equal(roots) {
+		t.Errorf("%+v, %v", endpoints, err)
 	}
 	// A mirror is told whom it stands for.
 	f := newFake(t, "none", false)
@@ -252,7 +269,7 @@ func FuzzParseHosts(f *testing.F) {
 	f.Add("server = \"https://x\"\n[host.\"https://y\"]\nca = [\"a\"]\n")
 	f.Add("[host]\n[host.\"\"]\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		endpoints, err := parseHosts([]byte(text), t.TempDir(), ownEndpoint("reg.io", Options{}), Options{})
+		endpoints, err := parseHosts([]byte(text), t.TempDir(), "reg.io", ownEndpoint("reg.io", Options{}), Options{})
 		if err == nil && len(endpoints) == 0 {
 			t.Error("no endpoint")
 		}
