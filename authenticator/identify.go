@@ -90,8 +90,13 @@ func (h *Handler) ask(ctx context.Context, sum key, t ekstoken.Token) (*known, e
 			e = &verify.Error{Kind: verify.Unavailable, Message: "failed", Err: err}
 		}
 	}
-	h.gate.leave(t.AccessKeyID, after, e)
-	b.report(after, e)
+	if e != nil && errors.Is(e, verify.ErrBusy) { // STS was not asked
+		h.gate.leave(t.AccessKeyID, after, nil)
+		b.skip()
+	} else {
+		h.gate.leave(t.AccessKeyID, after, e)
+		b.report(after, e)
+	}
 	outcome := "identified"
 	if e != nil {
 		outcome = string(e.Kind)

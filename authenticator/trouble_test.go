@@ -203,3 +203,33 @@ func TestCacheOff(t *testing.T) {
 		t.Errorf("%d calls, want 3", n)
 	}
 }
+
+// busy is a verifier whose connections to STS are all in use.
+type busy struct {
+	Verifier
+	asked atomic.Int32
+}
+
+func (b *busy) Ask(context.Context, ekstoken.Token) (verify.Identity, error) {
+	b.asked.Add(1)
+	return verify.Identity{}, &verify.Error{Kind: verify.Throttled, Message: "busy", RetryAfter: time.Second, Err: verify.ErrBusy}
+}
+
+// TestBusyIsNotSTSsFault: where calls do not get a turn here, the API server is
+// told to come again, and STS and the principal are not blamed.
+func TestBusyIsNotSTSsFault(t *testing.T) {
+	var b *busy
+	w := newWorld(t, func(o *Options) {
+		b = &busy{Verifier: o.Verifier}
+		o.Verifier = b
+	})
+	for i := range 3 * tripAfter {
+		r := ask(t, w, "v1", tokenAt(t, alice, time.Now().Add(-time.Duration(i)*time.Second)))
+		if r.code != 429 || r.header.Get("Retry-After") != "1" {
+			t.Errorf("%d %v %s", r.code, r.header, r.raw)
+		}
+	}
+	if n := b.asked.Load(); n != 3*tripAfter || len(w.Notes()) > 0 {
+		t.Errorf("%d were let through, and it says %v", n, w.Notes())
+	}
+}

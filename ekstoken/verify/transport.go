@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,7 +23,16 @@ const (
 	// kept to all of them.
 	maxConns = 64
 	maxIdle  = 256
+	// maxDials bounds the connections to one endpoint that are being made. More
+	// at once would only make each of them slower: after a start with many
+	// reviews a few connections are there soon, and serve all.
+	maxDials = 8
 )
+
+// ErrBusy is the error of a request that could not be made in its time because
+// all connections to the endpoint were in use, or were being made. It says
+// nothing of the endpoint.
+var ErrBusy = errors.New("no connection was free in time")
 
 // Transport sends requests without a body by HTTP/1.1, with the system's
 // proxies (HTTPS_PROXY) and roots (SSL_CERT_FILE). A whole answer, at most 64
@@ -31,8 +42,8 @@ const (
 // to one goroutine and its answer to another, which takes as long again as the
 // question itself where STS is near. Here the caller's goroutine does both.
 // Connections are kept, so that a busy server does not shake hands for each
-// token. An endpoint gets at most 64; calls beyond wait their turn, first come
-// first served, which keeps the slowest from waiting much longer than the rest.
+// token. An endpoint gets at most 64, of which 8 may be in the making; calls
+// beyond wait their turn, and fail with [ErrBusy] where it does not come.
 //
 // A host with several addresses is reached at the first with which a connection
 // comes about. What has a body, and proxies that are reached by TLS or SOCKS,
@@ -54,8 +65,11 @@ type route struct{ scheme, host, proxy string }
 
 // host are the connections of a route.
 type host struct {
-	slots chan struct{} // one in it for each that is in use
-	idle  []*conn       // the one that was used last at the end
+	slots   chan struct{} // one in it for each that is in use
+	dials   chan struct{} // one in it for each that is being made
+	idle    []*conn       // the one that was used last at the end
+	waiting atomic.Int32  // for a connection that becomes idle, or for dials
+	freed   chan struct{} // tells them of one
 }
 
 // NewTransport returns the transport that a Verifier makes for itself.
@@ -97,12 +111,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	defer func() { <-h.slots }()
-	c := t.take(h)
-	for kept := c != nil; ; kept = false {
-		if c == nil {
-			if c, err = t.dial(req.Context(), req.URL, proxy); err != nil {
-				return nil, err
-			}
+	for again := false; ; again = true {
+		c, kept, err := t.connection(req, h, proxy, again)
+		if err != nil {
+			return nil, err
 		}
 		resp, body, silent, err := c.exchange(req)
 		if err == nil {
@@ -119,7 +131,52 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if !kept || !silent || req.Context().Err() != nil {
 			return nil, err
 		}
-		c = nil
+	}
+}
+
+// connection returns a kept connection or, with anew or where there is none, a
+// new one.
+func (t *Transport) connection(req *http.Request, h *host, proxy *url.URL, anew bool) (c *conn, kept bool, err error) {
+	if !anew {
+		if c := t.take(h); c != nil {
+			return c, true, nil
+		}
+	}
+	select {
+	case h.dials <- struct{}{}:
+	default:
+		if c, err := t.wait(req.Context(), h, anew); c != nil || err != nil {
+			return c, true, err
+		}
+	}
+	defer func() { <-h.dials }()
+	c, err = t.dial(req.Context(), req.URL, proxy)
+	return c, false, err
+}
+
+// wait waits for a connection that becomes idle, if it may be such a one, or for
+// its turn to make one; then c is nil.
+func (t *Transport) wait(ctx context.Context, h *host, anew bool) (c *conn, err error) {
+	freed := h.freed
+	if anew {
+		freed = nil
+	}
+	// Before the look at those that are idle, so that keep tells of the next.
+	h.waiting.Add(1)
+	defer h.waiting.Add(-1)
+	for {
+		if !anew {
+			if c := t.take(h); c != nil {
+				return c, nil
+			}
+		}
+		select {
+		case h.dials <- struct{}{}:
+			return nil, nil
+		case <-freed:
+		case <-ctx.Done():
+			return nil, ErrBusy
+		}
 	}
 }
 
@@ -138,7 +195,7 @@ func (t *Transport) host(r route) *host {
 	defer t.mu.Unlock()
 	h := t.hosts[r]
 	if h == nil {
-		h = &host{slots: make(chan struct{}, maxConns)}
+		h = &host{slots: make(chan struct{}, maxConns), dials: make(chan struct{}, maxDials), freed: make(chan struct{}, maxConns)}
 		t.hosts[r] = h
 	}
 	return h
@@ -155,7 +212,7 @@ func (h *host) enter(ctx context.Context) error {
 	case h.slots <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return ErrBusy
 	}
 }
 
@@ -190,6 +247,12 @@ func (t *Transport) keep(h *host, c *conn) {
 	}
 	h.idle = append(h.idle, c)
 	t.kept++
+	if h.waiting.Load() > 0 {
+		select {
+		case h.freed <- struct{}{}:
+		default: // as many are told as there can be
+		}
+	}
 	if t.reaper == nil {
 		t.reaper = time.AfterFunc(idleTimeout, t.reap)
 	}

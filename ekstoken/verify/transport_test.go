@@ -298,7 +298,7 @@ func TestTransportBounds(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := trip(ctx, tr, u); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := trip(ctx, tr, u); !errors.Is(err, ErrBusy) {
 		t.Errorf("without a turn: %v", err)
 	}
 	close(release)
@@ -311,6 +311,59 @@ func TestTransportBounds(t *testing.T) {
 	defer cancel()
 	if _, err := trip(ctx, tr, mute); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("no answer: %v", err)
+	}
+}
+
+// TestTransportDialsFew: of many requests at once a few shake hands, and the
+// others use what comes of it.
+func TestTransportDialsFew(t *testing.T) {
+	server, roots := pair(t)
+	var now, most atomic.Int32
+	var once sync.Once
+	full, release := make(chan struct{}), make(chan struct{})
+	config := server.Clone()
+	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		n := now.Add(1)
+		defer now.Add(-1)
+		for {
+			old := most.Load()
+			if n <= old || most.CompareAndSwap(old, n) {
+				break
+			}
+		}
+		if n == maxDials {
+			once.Do(func() { close(full) })
+		}
+		<-release
+		return nil, nil
+	}
+	u := script(t, config, func(_ int, c net.Conn, in *bufio.Reader) {
+		for {
+			if _, ok := hear(in); !ok {
+				return
+			}
+			say(c, "hello")
+		}
+	})
+	tr := direct(t, roots)
+	var wg sync.WaitGroup
+	for range 4 * maxDials {
+		wg.Go(func() {
+			if got, err := trip(t.Context(), tr, u); got != "hello" || err != nil {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+	<-full
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := trip(ctx, tr, u); !errors.Is(err, ErrBusy) {
+		t.Errorf("without a turn: %v", err)
+	}
+	close(release)
+	wg.Wait()
+	if most.Load() != maxDials {
+		t.Errorf("%d shook hands at once, want %d", most.Load(), maxDials)
 	}
 }
 

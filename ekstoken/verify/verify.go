@@ -178,6 +178,9 @@ func (v *Verifier) ask(ctx context.Context, t ekstoken.Token, clusterID string) 
 		req.URL.Scheme, req.URL.Host = v.o.Base.Scheme, v.o.Base.Host
 	}
 	resp, err := v.o.Transport.RoundTrip(req)
+	if errors.Is(err, ErrBusy) {
+		return Identity{}, &Error{Kind: Throttled, Endpoint: t.Endpoint.Host, Message: err.Error(), RetryAfter: time.Second, Err: ErrBusy}
+	}
 	if err != nil {
 		return Identity{}, fail(Unavailable, withoutURL(ctx, err, v.o.Timeout))
 	}
