@@ -7,68 +7,78 @@ package auditlog
 
 // again is an event that was read, without its id and its times.
 type again struct {
-	// The hashes of its text: up to near its end, from there to the times, and
-	// behind them.
-	head, middle, tail uint64
-	size, times        uint16 // the length of the line, and where its times begin
-	code               int16
-	sender             *Sender
-	client             *Client
+	// The hashes of its text, between the id and the times and behind them.
+	head, tail uint64
+	size       uint16 // the length of the line, 0 while the event was met only once
+	times      uint16 // where its times begin
+	code       int16
+	sender     *Sender
+	client     *Client
 
 	stage, name, id, podName, podUID, nodeName, ip, agent span
 }
 
 const (
-	agains = 1 << 13 // how many are kept, a power of two
-	// endSize is how much of a line's end is left out of its first hash, since
-	// the times are in it.
-	endSize  = 512
-	minAgain = idEnd + endSize + 64
+	agains   = 1 << 13 // how many are kept, a power of two
 	maxAgain = 16 << 10
 
-	idEnd  = len(quickStart) + uuidLen
-	staged = `"` + keyStaged
+	idEnd     = len(quickStart) + uuidLen
+	staged    = `"` + keyStaged
+	timesSize = len(keyTime) + microTime + len(staged) + microTime
+	minAgain  = idEnd + timesSize + 64
+	// tails is a power of two, about as many as there are usual lengths of lines.
+	tails = 1 << 11
 )
 
 // fast reads an event of the shape in which the API server writes it, and that
 // takes up the whole line. It reports false for any other.
 func (d *decoder) fast(line []byte, ev *Event) bool {
-	k, head := d.seen(line)
-	if k != nil && d.same(line, k, head, ev) {
+	k, head, times := d.seen(line)
+	if k != nil && d.same(line, k, head, times, ev) {
 		return true
 	}
 	if !d.quick(line, ev) {
 		return false
 	}
 	if k != nil {
-		d.keep(line, k, head, d.times, ev)
+		d.keep(line, k, head, times, ev)
 	}
 	return true
 }
 
-// seen returns the place of the event that begins like the line, and the hash of
-// that beginning. It returns nil where the line is none of those that are kept.
-func (d *decoder) seen(line []byte) (*again, uint64) {
+// seen returns where the times of a line begin, the hash of what is before them,
+// and the place of the events that have this hash. It returns nil where the line
+// is none of those that are kept.
+func (d *decoder) seen(line []byte) (k *again, head uint64, times int) {
 	if len(line) < minAgain || len(line) > maxAgain || string(line[:len(quickStart)]) != quickStart {
-		return nil, 0
+		return nil, 0, 0
 	}
 	if d.agains == nil {
-		d.agains = new([agains]again)
+		d.agains, d.tails = new([agains]again), new([tails]uint16)
 	}
-	h := d.known.sum(line[idEnd : len(line)-endSize])
-	return &d.agains[h%agains], h
+	// Lines of one length mostly end alike.
+	tail := &d.tails[len(line)%tails]
+	times = len(line) - int(*tail)
+	if times < idEnd || times+timesSize >= len(line) || string(line[times:times+len(keyTime)]) != keyTime {
+		if times = lastTime(line); times < idEnd || times+timesSize >= len(line) {
+			return nil, 0, 0
+		}
+		*tail = uint16(len(line) - times)
+	}
+	head = d.known.sum(line[idEnd:times])
+	return &d.agains[head%agains], head, times
 }
 
 // same reads the line's event if all of it but the id and the times was read
 // before.
-func (d *decoder) same(line []byte, k *again, head uint64, ev *Event) (ok bool) {
-	if k.head != head || int(k.size) != len(line) {
+func (d *decoder) same(line []byte, k *again, head uint64, times int, ev *Event) (ok bool) {
+	if k.head != head || int(k.size) != len(line) || int(k.times) != times {
 		return false
 	}
-	at := int(k.times) + len(keyTime)
+	at := times + len(keyTime)
 	second := at + microTime + len(staged)
 	id := line[len(quickStart):idEnd]
-	if d.known.sum(line[len(line)-endSize:at]) != k.middle || d.known.sum(line[second+microTime:]) != k.tail ||
+	if d.known.sum(line[second+microTime:]) != k.tail ||
 		string(line[at+microTime:second]) != staged || !plain(line[second:second+microTime]) || !plain(id) {
 		return false
 	}
@@ -91,12 +101,12 @@ func (d *decoder) keep(line []byte, k *again, head uint64, times int, ev *Event)
 	}
 	at := times + len(keyTime)
 	second := at + microTime + len(staged)
-	if times < len(line)-endSize || second+microTime >= len(line) || string(line[at+microTime:second]) != staged || line[second+microTime] != '"' ||
+	if times != d.times || string(line[at+microTime:second]) != staged || line[second+microTime] != '"' ||
 		len(ev.AuditID) != uuidLen || ev.Mark != nil || ev.Issued != nil || ev.Sender == nil || ev.Client == nil {
 		return
 	}
 	*k = again{
-		head: head, middle: d.known.sum(line[len(line)-endSize : at]), tail: d.known.sum(line[second+microTime:]),
+		head: head, tail: d.known.sum(line[second+microTime:]),
 		size: uint16(len(line)), times: uint16(times), code: int16(ev.Code), sender: ev.Sender, client: ev.Client,
 		stage: spanOf(line, ev.Stage), name: spanOf(line, ev.Username), id: spanOf(line, ev.CredentialID),
 		podName: spanOf(line, ev.PodName), podUID: spanOf(line, ev.PodUID), nodeName: spanOf(line, ev.NodeName),

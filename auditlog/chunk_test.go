@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -103,4 +104,55 @@ func TestShrunkFile(t *testing.T) {
 	if !errors.Is(st.stats.Err, errShrunk) {
 		t.Errorf("err %v on %s", st.stats.Err, runtime.GOOS)
 	}
+}
+
+// TestRotatedFile: a log that is renamed while it is read, with a new one in its
+// place, is read to the end of what was opened, and nothing of the new one.
+func TestRotatedFile(t *testing.T) {
+	text := large()
+	for _, size := range []int{len(text), chunkSize / 2} { // in chunks, and in one run
+		name := filepath.Join(t.TempDir(), "audit.log")
+		if err := os.WriteFile(name, text[:size], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		want, _ := ids(t, Options{}, Path(name))
+		rotated := false
+		rotate := func() error {
+			if rotated {
+				return nil
+			}
+			rotated = true
+			if err := os.Rename(name, name+".1"); err != nil {
+				return err
+			}
+			return os.WriteFile(name, fmt.Appendf(nil, oneEvent, "new", "", 200), 0o600)
+		}
+		got, stats := ids(t, Options{}, rotating{Path(name), rotate})
+		if runtime.GOOS == "windows" && stats.Err != nil {
+			t.Skipf("a file that is open can't be renamed there: %v", stats.Err)
+		}
+		if !rotated || stats.Err != nil || !slices.Equal(got, want) {
+			t.Errorf("%d bytes: rotated %v, %d events, want %d, err %v", size, rotated, len(got), len(want), stats.Err)
+		}
+	}
+}
+
+// rotating is a source of files that are rotated as soon as they are open.
+type rotating struct {
+	Source
+	rotate func() error
+}
+
+func (r rotating) Streams(ctx context.Context, yield func(Stream) error) error {
+	return r.Source.Streams(ctx, func(s Stream) error {
+		open := s.Open
+		s.Open = func() (io.ReadCloser, error) {
+			f, err := open()
+			if err == nil {
+				err = r.rotate()
+			}
+			return f, err
+		}
+		return yield(s)
+	})
 }

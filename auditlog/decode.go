@@ -17,10 +17,11 @@ type decoder struct {
 	// known senders, shared by all decoders of a scan.
 	known *senders
 	clock clock
-	// agains are events that were read before, by the hash of their beginning;
-	// times is where the times of the one that was read last begin in its line.
+	// agains are events that were read before, by the hash of what is before their
+	// times; tails says by the length of a line how far from its end these begin.
 	agains *[agains]again
-	times  int
+	tails  *[tails]uint16
+	times  int // where those of the event that quick read last begin
 	// ends of lines that are being decoded.
 	ends []int32
 	// fields of the row of a query's result that is being read.

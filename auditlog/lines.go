@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
+	"time"
 )
 
 // eventStart is how the API server begins an event.
@@ -143,6 +145,11 @@ func (s *scan) deliver(st *stream, d *decoder, got Stats) {
 	if len(d.events) > 0 {
 		s.sink(d.events)
 	}
+	first, last := int64(math.MaxInt64), int64(math.MinInt64)
+	for i := range d.events {
+		at := d.events[i].Time.UnixNano() // of the years that an event may be of
+		first, last = min(first, at), max(last, at)
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	t := &st.stats
@@ -154,14 +161,14 @@ func (s *scan) deliver(st *stream, d *decoder, got Stats) {
 	t.Long += got.Long
 	t.Skipped = t.Skipped || got.Skipped
 	t.Shapes |= d.shapes
-	for i := range d.events {
-		at := d.events[i].Time
-		if t.First.IsZero() || at.Before(t.First) {
-			t.First = at
-		}
-		if at.After(t.Last) {
-			t.Last = at
-		}
+	if len(d.events) == 0 {
+		return
+	}
+	if at := time.Unix(0, first).UTC(); t.First.IsZero() || at.Before(t.First) {
+		t.First = at
+	}
+	if at := time.Unix(0, last).UTC(); at.After(t.Last) {
+		t.Last = at
 	}
 }
 

@@ -23,7 +23,7 @@ type TallyOptions struct {
 // goroutines. What it says does not depend on the order of the events.
 type Tally struct {
 	o           TallyOptions
-	mu          sync.Mutex
+	mu          sync.RWMutex
 	tokens      map[string]*token // by credential id
 	nameless    map[string]*nameless
 	refused     map[string]*refused
@@ -50,8 +50,10 @@ const (
 	maxText     = 256     // bytes kept of a name or user agent
 )
 
-// token is what was seen of one token.
+// token is what was seen of one token. Its lock is for those who share the tally;
+// who has the tally alone needs none.
 type token struct {
+	mu                         sync.Mutex
 	account, pod, podUID, node string
 	id                         string
 	first, last                int64 // unix nanoseconds
@@ -112,29 +114,25 @@ var accountPrefix = []byte("system:serviceaccount:")
 
 // Add counts events. It keeps nothing of their buffers.
 func (t *Tally) Add(events []auditlog.Event) {
+	t.mu.RLock()
+	c := t.share(events)
+	t.mu.RUnlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i := range events {
+	t.newest, t.oldest = max(t.newest, c.newest), min(t.oldest, c.oldest)
+	t.early += c.early
+	t.late += c.late
+	t.grow(&t.budget.fresh, c.fresh)
+	for _, i := range c.rest {
 		t.add(&events[i])
 	}
 }
 
+// add counts an event whose time counts.
 func (t *Tally) add(ev *auditlog.Event) {
-	if !t.o.From.IsZero() && ev.Time.Before(t.o.From) {
-		t.early++
-		return
-	}
-	if !t.o.Until.IsZero() && ev.Time.After(t.o.Until) {
-		t.late++
-		return
-	}
 	at := ev.Time.UnixNano()
-	t.newest, t.oldest = max(t.newest, at), min(t.oldest, at)
 	if len(ev.Issued) > 0 {
 		t.issued(ev, at)
-	}
-	if ev.Sender != nil && t.known(ev, at) {
-		return
 	}
 	account, ok := bytes.CutPrefix(ev.Username, accountPrefix)
 	if !ok && len(ev.Mark) == 0 && ev.Code != 401 {
@@ -176,23 +174,6 @@ type note struct {
 	forgets int
 	token   *token
 	client  *auditlog.Client // the one that was noted last
-}
-
-// known counts an event of a sender whose token was found before, if the event
-// says nothing else.
-func (t *Tally) known(ev *auditlog.Event, at int64) bool {
-	n, ok := ev.Sender.Note.(*note)
-	if !ok || n.tally != t || n.forgets != t.forgets || len(ev.Mark) > 0 {
-		return false
-	}
-	tok := n.token
-	tok.first, tok.last = min(tok.first, at), max(tok.last, at)
-	if ev.Client == nil || ev.Client != n.client {
-		t.client(tok, ev)
-		n.client = ev.Client
-	}
-	t.count(tok, ev.AuditID, false)
-	return true
 }
 
 // issuedAt is the second at which a marked token was issued, at the latest: S
@@ -309,23 +290,33 @@ func (t *Tally) count(tok *token, id []byte, marked bool) {
 		}
 		share = &t.budget.marked
 	}
-	if share.used += tok.ids.insert(hashID(id), share.each); share.used > share.limit {
+	t.grow(share, tok.ids.insert(hashID(id), share.each))
+}
+
+// grow notes that sets of ids grew.
+func (t *Tally) grow(share *share, by int) {
+	if share.used += by; share.used > share.limit {
 		t.economise(share)
 	}
 }
 
-// economise makes sets of ids smaller until all fit.
+// economise makes sets of ids smaller until all fit. What is used is counted
+// anew: some of it may have been noted twice, by those who share the tally.
 func (t *Tally) economise(share *share) {
-	of := func(tok *token) bool { return (tok.issued != 0) == (share == &t.budget.marked) }
-	for share.used > share.limit && share.each > 1 {
-		share.each /= 2
-		share.used = 0
+	used := func() (n int) {
 		for tok := range t.all() {
-			if of(tok) {
+			if (tok.issued != 0) == (share == &t.budget.marked) {
 				tok.ids.trim(share.each)
-				share.used += tok.ids.n
+				n += tok.ids.n
 			}
 		}
+		return n
+	}
+	if share.used <= share.limit {
+		return
+	}
+	for share.used = used(); share.used > share.limit && share.each > 1; share.used = used() {
+		share.each /= 2
 	}
 }
 
@@ -366,10 +357,8 @@ func (t *Tally) all() func(func(*token) bool) {
 // client notes who made the request. Of very many it keeps those that sort
 // first, so that the choice does not depend on the order of events.
 func (t *Tally) client(tok *token, ev *auditlog.Event) {
-	for i := range tok.clients {
-		if c := &tok.clients[i]; c.UserAgent == string(ev.UserAgent) && c.SourceIP == string(ev.SourceIP) {
-			return
-		}
+	if tok.knows(ev) {
+		return
 	}
 	t.addClient(tok, Client{t.intern(ev.UserAgent), t.intern(ev.SourceIP)})
 }

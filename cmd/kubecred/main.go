@@ -8,11 +8,13 @@ import (
 	"syscall"
 
 	"github.com/kubecred/kubecred/internal/cli"
+	"github.com/kubecred/kubecred/internal/start"
 )
 
 func main() { os.Exit(run()) }
 
 func run() int {
+	start.Done()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return cli.Run(ctx, os.Args, cli.System())

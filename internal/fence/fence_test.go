@@ -37,7 +37,7 @@ var rooms = map[string]room{
 	"auditlog/loki":                    {own: []string{"auditlog"}},
 	"internal/report":                  {own: []string{"finding"}},
 	"internal/cli":                     {own: []string{"*"}, others: []string{"*"}},
-	"cmd/kubecred":                     {own: []string{"internal/cli"}},
+	"cmd/kubecred":                     {own: []string{"internal/cli", "internal/start"}},
 	"hack/bench":                       {},
 	"hack/bench/launch":                {},
 	"hack/docs":                        {own: []string{"internal/cli", "finding"}, others: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"}},
@@ -69,6 +69,7 @@ var rooms = map[string]room{
 	"internal/awsquickecr":             {own: []string{"credapi", "internal/awscommand", "internal/awsecr", "internal/awskeys", "internal/leanhttp"}},
 	"internal/awsissuer":               {own: []string{"ekstoken", "internal/awsecr", "internal/awskeys"}, others: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
 	"cmd/kubecred-aws":                 {own: []string{"internal/awsissuer", "internal/awscommand", "internal/awsecr", "internal/awsquick", "internal/awsquickecr", "credapi"}},
+	"internal/start":                   {},
 	"internal/registry":                {others: []string{"github.com/BurntSushi/toml"}},
 }
 
