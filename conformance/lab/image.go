@@ -18,8 +18,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// pauseName is the image that holds a pod's namespaces open.
-const pauseName = "kubecred.lab/pause:1"
+// PauseImage is the image that holds a pod's namespaces open, which every node has.
+// Its program can also be a client of the API server (cmd/pause).
+const PauseImage = "kubecred.lab/pause:1"
 
 // pauseImage makes an image whose only file is cmd/pause.
 func (l *Lab) pauseImage(ctx context.Context) (v1.Image, error) {
@@ -27,7 +28,7 @@ func (l *Lab) pauseImage(ctx context.Context) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return once(l, "image "+pauseName, func() (v1.Image, error) { return imageOf(program) })
+	return once(l, "image "+PauseImage, func() (v1.Image, error) { return imageOf(program) })
 }
 
 func imageOf(program string) (v1.Image, error) {
@@ -73,7 +74,7 @@ func (l *Lab) writePause(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	tag, err := name.NewTag(pauseName)
+	tag, err := name.NewTag(PauseImage)
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func (n *Node) writeConfigs() error {
 			return fmt.Errorf("lab: %w", err)
 		}
 	}
-	containerd := fmt.Sprintf(containerdConfig, n.path("containerd"), n.path("state"), n.path("containerd.sock"), pauseName, n.path("hosts"))
+	containerd := fmt.Sprintf(containerdConfig, n.path("containerd"), n.path("state"), n.path("containerd.sock"), PauseImage, n.path("hosts"))
 	if err := os.WriteFile(n.path("containerd.toml"), []byte(containerd), 0o600); err != nil {
 		return fmt.Errorf("lab: %w", err)
 	}
