@@ -136,6 +136,11 @@ func (s tokenScan) caveats() []finding.Finding {
 			out = append(out, f)
 		}
 	}
+	if slices.ContainsFunc(s.names, isEngine) {
+		f := finding.New("KC319", "log engines", "they are asked for marked requests, refusals and what else the marked accounts did, not for the requests by which tokens were issued: to whom one was, and when an unmarked one, only the whole log tells")
+		f.Fix = finding.Fix{Summary: "nothing to mend: no verdict and no date rests on it"}
+		out = append(out, f)
+	}
 	for _, st := range s.stats {
 		if st.Last.After(s.judged.At.Add(clockSlack)) && s.judged.After == 0 {
 			f := finding.New("KC319", st.Name, "it goes on to "+finding.Moment(st.Last)+", which is later than now: a clock is wrong")
