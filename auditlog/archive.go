@@ -12,6 +12,8 @@ import (
 	"os"
 	"path"
 	"strings"
+
+	"github.com/kubecred/kubecred/internal/utf16text"
 )
 
 // maxNested bounds how many archives may be inside one another.
@@ -33,7 +35,7 @@ func (s *scan) content(ctx context.Context, st *stream, r io.Reader, depth int) 
 	case "tar":
 		return s.tar(ctx, st, br, depth)
 	case "UTF-16":
-		return s.cut(ctx, st, newUTF16(br, head))
+		return s.cut(ctx, st, utf16text.NewReader(br, utf16text.Order(head)))
 	case "gzip", "zstd", "bzip2", "snappy": // packed twice, and text all the same
 	default:
 		if err := foreign(kind); err != nil {
@@ -190,7 +192,7 @@ func packing(head []byte) string {
 		return "bzip2"
 	case len(head) >= 262 && string(head[257:262]) == "ustar":
 		return "tar"
-	case utf16Order(head) != nil:
+	case utf16text.Order(head) != nil:
 		return "UTF-16"
 	}
 	return ""

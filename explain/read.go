@@ -3,7 +3,6 @@ package explain
 import (
 	"bufio"
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"html"
@@ -12,10 +11,10 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/kubecred/kubecred/finding"
+	"github.com/kubecred/kubecred/internal/utf16text"
 )
 
 // The bounds of what is held in memory of one input.
@@ -112,11 +111,8 @@ func Read(name string, r io.Reader) (*Text, error) {
 		return nil, fmt.Errorf("%s: %w", name, ErrCompressed)
 	}
 	var in io.Reader = br
-	if order, bom := utf16Order(head); order != nil {
-		if bom {
-			_, _ = br.Discard(2)
-		}
-		in = &utf16Reader{r: br, order: order}
+	if order := utf16text.Order(head); order != nil {
+		in = cut{utf16text.NewReader(br, order)}
 		t.changed = append(t.changed, "UTF-16")
 	} else if isBinary(head) {
 		return nil, fmt.Errorf("%s: %w: give the text of an error, a file or a log", name, ErrBinary)
@@ -229,66 +225,15 @@ func isBinary(b []byte) bool {
 	return bad*10 > n
 }
 
-// utf16Order tells the byte order of UTF-16, by its mark or by the zeros that
-// text in Latin letters has at every other place.
-func utf16Order(head []byte) (order binary.ByteOrder, bom bool) {
-	switch {
-	case len(head) < 4:
-		return nil, false
-	case head[0] == 0xff && head[1] == 0xfe:
-		return binary.LittleEndian, true
-	case head[0] == 0xfe && head[1] == 0xff:
-		return binary.BigEndian, true
-	}
-	var zeros [2]int
-	for i, c := range head {
-		if c == 0 {
-			zeros[i%2]++
-		}
-	}
-	half := len(head) / 2
-	switch {
-	case zeros[1] > half*8/10 && zeros[0] == 0:
-		return binary.LittleEndian, false
-	case zeros[0] > half*8/10 && zeros[1] == 0:
-		return binary.BigEndian, false
-	}
-	return nil, false
-}
+// cut reads what is cut off as if it ended there.
+type cut struct{ io.Reader }
 
-// utf16Reader turns UTF-16 into UTF-8.
-type utf16Reader struct {
-	r     *bufio.Reader
-	order binary.ByteOrder
-	out   []byte
-	high  rune
-}
-
-func (u *utf16Reader) Read(p []byte) (int, error) {
-	for len(u.out) < len(p) {
-		var unit [2]byte
-		if _, err := io.ReadFull(u.r, unit[:]); err != nil {
-			if len(u.out) == 0 {
-				if errors.Is(err, io.ErrUnexpectedEOF) {
-					err = io.EOF
-				}
-				return 0, err
-			}
-			break
-		}
-		r := rune(u.order.Uint16(unit[:]))
-		switch {
-		case u.high != 0:
-			r, u.high = utf16.DecodeRune(u.high, r), 0
-		case utf16.IsSurrogate(r):
-			u.high = r
-			continue
-		}
-		u.out = utf8.AppendRune(u.out, r)
+func (c cut) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = io.EOF
 	}
-	n := copy(p, u.out)
-	u.out = append(u.out[:0], u.out[n:]...)
-	return n, nil
+	return n, err
 }
 
 func shorten(s string, n int) string {

@@ -1,4 +1,6 @@
-package auditlog
+// Package utf16text reads text in UTF-16, as PowerShell's ">" and Windows' editors
+// write it.
+package utf16text
 
 import (
 	"encoding/binary"
@@ -8,25 +10,37 @@ import (
 	"unicode/utf8"
 )
 
-// utf16Order tells the order of the bytes of text in UTF-16, as PowerShell's ">"
-// and Windows' editors write it: by its mark, or where that is missing by the
-// zeros in the first characters. It is nil for other text.
-func utf16Order(head []byte) binary.ByteOrder {
-	if len(head) < 4 {
-		return nil
-	}
-	ascii := func(b byte) bool { return b >= ' ' && b < 0x7f || b == '\n' || b == '\r' || b == '\t' }
+// Order tells the order of the bytes by the beginning of a text: by its mark, or
+// where that is missing by the zeros that the letters of ASCII have. It is nil for
+// other text.
+func Order(head []byte) binary.ByteOrder {
 	switch {
-	case head[0] == 0xff && head[1] == 0xfe, head[1] == 0 && head[3] == 0 && ascii(head[0]) && ascii(head[2]):
+	case len(head) < 4:
+		return nil
+	case head[0] == 0xff && head[1] == 0xfe:
 		return binary.LittleEndian
-	case head[0] == 0xfe && head[1] == 0xff, head[0] == 0 && head[2] == 0 && ascii(head[1]) && ascii(head[3]):
+	case head[0] == 0xfe && head[1] == 0xff:
+		return binary.BigEndian
+	}
+	var zeros [2]int
+	for i, c := range head {
+		if c == 0 {
+			zeros[i%2]++
+		}
+	}
+	most := len(head) / 2 * 8 / 10
+	switch {
+	case zeros[1] > most && zeros[0] == 0:
+		return binary.LittleEndian
+	case zeros[0] > most && zeros[1] == 0:
 		return binary.BigEndian
 	}
 	return nil
 }
 
-// utf16Reader reads text in UTF-16 as UTF-8.
-type utf16Reader struct {
+// Reader reads text in UTF-16 as UTF-8. Text that ends within a character ends
+// with io.ErrUnexpectedEOF.
+type Reader struct {
 	r     io.Reader
 	order binary.ByteOrder
 	raw   []byte // read and not yet decoded are the first n
@@ -36,11 +50,13 @@ type utf16Reader struct {
 	err   error
 }
 
-func newUTF16(r io.Reader, head []byte) *utf16Reader {
-	return &utf16Reader{r: r, order: utf16Order(head), raw: make([]byte, 32<<10)}
+// NewReader returns a Reader of r. The mark of the order, if there is one, is read
+// as the character that it is, U+FEFF.
+func NewReader(r io.Reader, order binary.ByteOrder) *Reader {
+	return &Reader{r: r, order: order, raw: make([]byte, 32<<10)}
 }
 
-func (u *utf16Reader) Read(p []byte) (int, error) {
+func (u *Reader) Read(p []byte) (int, error) {
 	for len(u.out) == 0 {
 		if u.err != nil {
 			return 0, u.err
@@ -57,7 +73,7 @@ func (u *utf16Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (u *utf16Reader) decode() {
+func (u *Reader) decode() {
 	u.out = u.out[:0]
 	raw := u.raw[:u.n]
 	for ; len(raw) >= 2; raw = raw[2:] {
