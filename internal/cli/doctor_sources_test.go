@@ -1,13 +1,10 @@
 package cli_test
 
 import (
-	"compress/gzip"
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -20,19 +17,7 @@ import (
 // lines of the time that it is asked for, unfiltered.
 func lokiOf(t *testing.T) string {
 	t.Helper()
-	f, err := os.Open(filepath.FromSlash(logOfIncident))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := unpacked(t, logOfIncident)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start, _ := strconv.ParseInt(r.URL.Query().Get("start"), 10, 64)
 		end, _ := strconv.ParseInt(r.URL.Query().Get("end"), 10, 64)

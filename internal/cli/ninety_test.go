@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,18 +36,8 @@ func TestNinetyDaysLog(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f, err := os.Open(filepath.FromSlash(logOfNinetyDays))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := io.ReadAll(r)
-	if err != nil || !bytes.Equal(got, want) {
-		t.Errorf("%v; UPDATE_DOCS=1 go test ./internal/cli -run TestNinety rewrites the example", err)
+	if !bytes.Equal(unpacked(t, logOfNinetyDays), want) {
+		t.Error("UPDATE_DOCS=1 go test ./internal/cli -run TestNinety rewrites the example")
 	}
 }
 

@@ -1,9 +1,9 @@
 package cli_test
 
 import (
-	"bufio"
 	"compress/gzip"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,28 +25,33 @@ func insights(t *testing.T) *insightsfake.Server {
 		name, value, _ := strings.Cut(v, "=")
 		t.Setenv(name, value)
 	}
-	file, err := os.Open(filepath.FromSlash(logOfIncident))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	unpacked, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(unpacked)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
+	for line := range strings.Lines(string(unpacked(t, logOfIncident))) {
 		var e struct{ StageTimestamp time.Time }
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatal(err)
 		}
-		f.Groups["/aws/eks/prod/cluster"] = append(f.Groups["/aws/eks/prod/cluster"], insightsfake.Line{At: e.StageTimestamp, Text: lines.Text()})
-	}
-	if lines.Err() != nil {
-		t.Fatal(lines.Err())
+		f.Groups["/aws/eks/prod/cluster"] = append(f.Groups["/aws/eks/prod/cluster"], insightsfake.Line{At: e.StageTimestamp, Text: strings.TrimSuffix(line, "\n")})
 	}
 	return f
+}
+
+// unpacked reads a packed file of the examples.
+func unpacked(t *testing.T, name string) []byte {
+	t.Helper()
+	f, err := os.Open(filepath.FromSlash(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 // TestCloudWatchGivesTheSameReport as the file that it was filled from.
