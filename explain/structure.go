@@ -144,7 +144,8 @@ func wholeYAML(s *scan, all string) ([]*document, bool) {
 // "error: You must be logged in".
 func looksLikeProse(n *yaml.Node) bool {
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if strings.Contains(n.Content[i].Value, " ") || n.Content[i+1].Kind == yaml.ScalarNode && strings.Count(n.Content[i+1].Value, " ") > 3 {
+		if strings.Contains(n.Content[i].Value, " ") || n.Content[i+1].Kind == yaml.ScalarNode &&
+			n.Content[i+1].Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 && strings.Count(n.Content[i+1].Value, " ") > 3 {
 			continue
 		}
 		return false
