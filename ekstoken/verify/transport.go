@@ -29,9 +29,9 @@ const (
 	maxDials = 8
 )
 
-// ErrBusy is the error of a request that could not be made in its time because
-// all connections to the endpoint were in use, or were being made. It says
-// nothing of the endpoint.
+// ErrBusy is the error of a request that could not be made in its time, or only
+// in the second half of it, because all connections to the endpoint were in use
+// or were being made. It says nothing of the endpoint.
 var ErrBusy = errors.New("no connection was free in time")
 
 // Transport sends requests without a body by HTTP/1.1, with the system's
@@ -106,13 +106,22 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	case proxy != nil:
 		r.proxy = proxy.String()
 	}
-	h := t.host(r)
-	if err := h.enter(req.Context()); err != nil {
+	start, waited := time.Now(), time.Duration(0)
+	resp, err := t.ask(req, t.host(r), proxy, &waited)
+	if err != nil && waited > time.Since(start)/2 && errors.Is(req.Context().Err(), context.DeadlineExceeded) {
+		return nil, ErrBusy // what was left of the time says nothing of the endpoint
+	}
+	return resp, err
+}
+
+// ask sends a request when its turn has come; it adds what it waited for that.
+func (t *Transport) ask(req *http.Request, h *host, proxy *url.URL, waited *time.Duration) (*http.Response, error) {
+	if err := h.enter(req.Context(), waited); err != nil {
 		return nil, err
 	}
 	defer func() { <-h.slots }()
 	for again := false; ; again = true {
-		c, kept, err := t.connection(req, h, proxy, again)
+		c, kept, err := t.connection(req, h, proxy, again, waited)
 		if err != nil {
 			return nil, err
 		}
@@ -136,7 +145,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // connection returns a kept connection or, with anew or where there is none, a
 // new one.
-func (t *Transport) connection(req *http.Request, h *host, proxy *url.URL, anew bool) (c *conn, kept bool, err error) {
+func (t *Transport) connection(req *http.Request, h *host, proxy *url.URL, anew bool, waited *time.Duration) (c *conn, kept bool, err error) {
 	if !anew {
 		if c := t.take(h); c != nil {
 			return c, true, nil
@@ -145,7 +154,9 @@ func (t *Transport) connection(req *http.Request, h *host, proxy *url.URL, anew 
 	select {
 	case h.dials <- struct{}{}:
 	default:
-		if c, err := t.wait(req.Context(), h, anew); c != nil || err != nil {
+		since := time.Now()
+		c, err := t.wait(req.Context(), h, anew)
+		if *waited += time.Since(since); c != nil || err != nil {
 			return c, true, err
 		}
 	}
@@ -202,12 +213,14 @@ func (t *Transport) host(r route) *host {
 }
 
 // enter waits for a turn; it is left by taking from slots.
-func (h *host) enter(ctx context.Context) error {
+func (h *host) enter(ctx context.Context, waited *time.Duration) error {
 	select {
 	case h.slots <- struct{}{}:
 		return nil
 	default:
 	}
+	since := time.Now()
+	defer func() { *waited += time.Since(since) }()
 	select {
 	case h.slots <- struct{}{}:
 		return nil

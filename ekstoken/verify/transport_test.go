@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -312,6 +313,34 @@ func TestTransportBounds(t *testing.T) {
 	if _, err := trip(ctx, tr, mute); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("no answer: %v", err)
 	}
+}
+
+// TestTransportLateTurn: a request that waited for most of its time is not the
+// endpoint's to answer for.
+func TestTransportLateTurn(t *testing.T) {
+	release := make(chan struct{})
+	u := script(t, nil, func(n int, c net.Conn, in *bufio.Reader) {
+		if _, ok := hear(in); ok && n < maxConns {
+			<-release
+			say(c, "hello")
+		}
+		_, _ = io.Copy(io.Discard, in) // never answers again
+	})
+	tr := direct(t, nil)
+	var wg sync.WaitGroup
+	for range maxConns {
+		wg.Go(func() { _, _ = trip(t.Context(), tr, u) })
+	}
+	for len(tr.host(route{scheme: "http", host: u.Host}).slots) < maxConns {
+		runtime.Gosched()
+	}
+	time.AfterFunc(200*time.Millisecond, func() { close(release) })
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := trip(ctx, tr, u); !errors.Is(err, ErrBusy) {
+		t.Error(err)
+	}
+	wg.Wait()
 }
 
 // TestTransportDialsFew: of many requests at once a few shake hands, and the

@@ -145,7 +145,12 @@ func soak(ctx context.Context, s *stand, o options) error {
 	crowd := newCrowd(s.aws)
 	questions := make(chan question, o.rate)
 	background.Go(func() { crowd.ask(ctx, questions, &t, o.rate) })
+	// One after the other, because the stand-in, which is in this process, does
+	// not answer in time where hundreds shake hands at once.
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
 	for range 512 {
+		<-tick.C
 		clients.Go(func() {
 			c := &client{address: srv.address}
 			defer c.close()
