@@ -61,6 +61,9 @@ func (id *identity) directory(name string) bool {
 func (id *identity) all(environ []string) {
 	env := func(name string) string { return getenv(environ, name) }
 	home := awsfiles.Home(env)
+	if home == "" && runtime.GOOS == "linux" && os.Geteuid() == 0 {
+		home = "/root" // a kubelet has no HOME, and the clouds' tools look in root's
+	}
 	id.aws(env, home)
 	id.google(env, home)
 	id.azure(env, home)

@@ -59,7 +59,7 @@ type world struct {
 }
 
 func system() world {
-	home, _ := os.UserHomeDir()
+	home := awsquickecr.Home()
 	left := awsquickecr.Taken()
 	input := io.MultiReader(bytes.NewReader(left.Input), os.Stdin)
 	return world{stdin: os.Stdin, input: input, left: left, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, home: home, now: time.Now}

@@ -77,6 +77,7 @@ func Static(w World, profile string) (Keys, Settings, bool) {
 func Nothing(w World, environ []string) (Settings, bool) {
 	for _, v := range environ {
 		name, value, _ := strings.Cut(v, "=")
+		name = strings.ToUpper(name) // Windows has them in any case
 		if strings.HasPrefix(name, "AWS_") && value != "" && !harmlessEnv[name] {
 			return Settings{}, false
 		}

@@ -32,6 +32,47 @@ func TestNotPlain(t *testing.T) {
 	}
 }
 
+// Nothing is sure of itself only where nothing at all is said.
+func TestNothing(t *testing.T) {
+	for _, tt := range []struct {
+		environ []string
+		config  string
+		want    bool
+	}{
+		{nil, "", true},
+		{[]string{"AWS_REGION=eu-west-1", "AWS_PROFILE=", "PATH=/bin", "AWS_EC2_METADATA_SERVICE_ENDPOINT=http://x"}, "[default]\nregion = eu-west-1\n", true},
+		{[]string{"AWS_PROFILE=x"}, "", false},
+		{[]string{"aws_profile=x"}, "", false},
+		{[]string{"AWS_ROLE_ARN=x"}, "", false},
+		{[]string{"AWS_SOMETHING_NEW=x"}, "", false},
+		{[]string{"AWS_USE_FIPS_ENDPOINT=yes"}, "", false},
+		{nil, "[default]\nsso_session = x\n", false},
+		{nil, "[default]\naws_access_key_id = A\naws_secret_access_key = s\n", false},
+		{nil, "[default]\naws_access_key_id = A\n", false},
+		{nil, "[default", false},
+		{nil, "[profile other]\nrole_arn = x\n", true},
+	} {
+		dir := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(dir, ".aws"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, ".aws", "config"), []byte(tt.config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		getenv := func(name string) string {
+			for _, v := range tt.environ {
+				if value, ok := strings.CutPrefix(v, name+"="); ok {
+					return value
+				}
+			}
+			return ""
+		}
+		if _, ok := Nothing(World{Getenv: getenv, Home: dir}, tt.environ); ok != tt.want {
+			t.Errorf("%q, %q: %v", tt.environ, tt.config, ok)
+		}
+	}
+}
+
 func FuzzSection(f *testing.F) {
 	f.Add("[default]\naws_access_key_id = A\naws_secret_access_key=s\n")
 	f.Add("[default\n")

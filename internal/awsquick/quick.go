@@ -52,7 +52,10 @@ func answer(args []string, now func() time.Time) (string, bool) {
 		}
 		version = ask.APIVersion
 	}
-	home, _ := os.UserHomeDir()
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", false // the SDK knows where else to look
+	}
 	k, s, ok := awskeys.Static(awskeys.World{Getenv: os.Getenv, Home: home}, o.Profile)
 	if !ok {
 		return "", false

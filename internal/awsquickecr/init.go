@@ -17,7 +17,7 @@ func init() {
 	if err != nil || o.Command != awscommand.Password {
 		return
 	}
-	home, _ := os.UserHomeDir()
+	home := Home()
 	out, left := Answer(o, World{Environ: os.Environ(), Getenv: os.Getenv, Home: home, Stdin: os.Stdin, Now: time.Now})
 	if out == "" {
 		taken = left
