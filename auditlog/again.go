@@ -10,22 +10,21 @@ type again struct {
 	// The hashes of its text, between the id and the times and behind them.
 	head, tail uint64
 	size       uint16 // the length of the line, 0 while the event was met only once
-	times      uint16 // where its times begin
+	id, times  uint16 // where its id and its times begin
 	code       int16
 	sender     *Sender
 	client     *Client
 
-	stage, name, id, podName, podUID, nodeName, ip, agent span
+	stage, name, credential, podName, podUID, nodeName, ip, agent span
 }
 
 const (
 	agains   = 1 << 13 // how many are kept, a power of two
 	maxAgain = 16 << 10
 
-	idEnd     = len(quickStart) + uuidLen
 	staged    = `"` + keyStaged
 	timesSize = len(keyTime) + microTime + len(staged) + microTime
-	minAgain  = idEnd + timesSize + 64
+	minAgain  = len(quickStart) + uuidLen + timesSize + 64
 	// tails is a power of two, about as many as there are usual lengths of lines.
 	tails = 1 << 11
 )
@@ -33,51 +32,95 @@ const (
 // fast reads an event of the shape in which the API server writes it, and that
 // takes up the whole line. It reports false for any other.
 func (d *decoder) fast(line []byte, ev *Event) bool {
-	k, head, times := d.seen(line)
-	if k != nil && d.same(line, k, head, times, ev) {
+	if d.habit.pause > 0 {
+		d.habit.pause--
+		return d.quick(line, ev)
+	}
+	k, p := d.seen(line)
+	same := k != nil && d.same(line, k, p, ev)
+	d.habit.note(same)
+	if same {
 		return true
 	}
 	if !d.quick(line, ev) {
 		return false
 	}
 	if k != nil {
-		d.keep(line, k, head, times, ev)
+		d.keep(line, k, p, ev)
 	}
 	return true
 }
 
-// seen returns where the times of a line begin, the hash of what is before them,
-// and the place of the events that have this hash. It returns nil where the line
-// is none of those that are kept.
-func (d *decoder) seen(line []byte) (k *again, head uint64, times int) {
-	if len(line) < minAgain || len(line) > maxAgain || string(line[:len(quickStart)]) != quickStart {
-		return nil, 0, 0
+// habit tells whether it pays to look for events that were read before: looking
+// in vain costs as much as it saves otherwise. Where less than half are known, it
+// waits, each time longer, before it looks again.
+type habit struct {
+	tries, hits, pause, wait int
+}
+
+func (h *habit) note(hit bool) {
+	if hit {
+		h.hits++
 	}
+	if h.tries++; h.tries < agains {
+		return
+	}
+	if 2*h.hits >= h.tries {
+		h.wait = 0
+	} else {
+		h.wait = min(max(2*h.wait, 4*agains), 64*agains)
+	}
+	h.tries, h.hits, h.pause = 0, 0, h.wait
+}
+
+// parts are where a line's id and its times begin, and the hash of what is between.
+type parts struct {
+	head      uint64
+	id, times int
+}
+
+// seen takes a line apart, and returns the place of the events that have its hash.
+// It returns nil where the line is none of those that are kept.
+func (d *decoder) seen(line []byte) (*again, parts) {
+	if len(line) < minAgain || len(line) > maxAgain {
+		return nil, parts{}
+	}
+	c := cursor{b: line}
+	if !c.take(quickStart) {
+		if !c.take(keyStart) {
+			return nil, parts{}
+		}
+		if _, ok := c.until(); !ok || !c.take(keyAuditID) {
+			return nil, parts{}
+		}
+	}
+	p := parts{id: c.i}
+	idEnd := p.id + uuidLen
 	if d.agains == nil {
 		d.agains, d.tails = new([agains]again), new([tails]uint16)
 	}
 	// Lines of one length mostly end alike.
 	tail := &d.tails[len(line)%tails]
-	times = len(line) - int(*tail)
-	if times < idEnd || times+timesSize >= len(line) || string(line[times:times+len(keyTime)]) != keyTime {
-		if times = lastTime(line); times < idEnd || times+timesSize >= len(line) {
-			return nil, 0, 0
+	p.times = len(line) - int(*tail)
+	if p.times < idEnd || p.times+timesSize >= len(line) || string(line[p.times:p.times+len(keyTime)]) != keyTime {
+		if p.times = lastTime(line); p.times < idEnd || p.times+timesSize >= len(line) {
+			return nil, parts{}
 		}
-		*tail = uint16(len(line) - times)
+		*tail = uint16(len(line) - p.times)
 	}
-	head = d.known.sum(line[idEnd:times])
-	return &d.agains[head%agains], head, times
+	p.head = d.known.sum(line[idEnd:p.times])
+	return &d.agains[p.head%agains], p
 }
 
 // same reads the line's event if all of it but the id and the times was read
 // before.
-func (d *decoder) same(line []byte, k *again, head uint64, times int, ev *Event) (ok bool) {
-	if k.head != head || int(k.size) != len(line) || int(k.times) != times {
+func (d *decoder) same(line []byte, k *again, p parts, ev *Event) (ok bool) {
+	if k.head != p.head || int(k.size) != len(line) || int(k.id) != p.id || int(k.times) != p.times {
 		return false
 	}
-	at := times + len(keyTime)
+	at := p.times + len(keyTime)
 	second := at + microTime + len(staged)
-	id := line[len(quickStart):idEnd]
+	id := line[p.id : p.id+uuidLen]
 	if d.known.sum(line[second+microTime:]) != k.tail ||
 		string(line[at+microTime:second]) != staged || !plain(line[second:second+microTime]) || !plain(id) {
 		return false
@@ -86,7 +129,7 @@ func (d *decoder) same(line []byte, k *again, head uint64, times int, ev *Event)
 		return false
 	}
 	ev.AuditID, ev.Stage, ev.Code = id, k.stage.of(line), int(k.code)
-	ev.Username, ev.CredentialID = k.name.of(line), k.id.of(line)
+	ev.Username, ev.CredentialID = k.name.of(line), k.credential.of(line)
 	ev.PodName, ev.PodUID, ev.NodeName = k.podName.of(line), k.podUID.of(line), k.nodeName.of(line)
 	ev.SourceIP, ev.UserAgent = k.ip.of(line), k.agent.of(line)
 	ev.Sender, ev.Client = k.sender, k.client
@@ -94,21 +137,21 @@ func (d *decoder) same(line []byte, k *again, head uint64, times int, ev *Event)
 }
 
 // keep notes the event of a line at its place, when it comes for the second time.
-func (d *decoder) keep(line []byte, k *again, head uint64, times int, ev *Event) {
-	if k.head != head {
-		k.head, k.size = head, 0
+func (d *decoder) keep(line []byte, k *again, p parts, ev *Event) {
+	if k.head != p.head {
+		k.head, k.size = p.head, 0
 		return
 	}
-	at := times + len(keyTime)
+	at := p.times + len(keyTime)
 	second := at + microTime + len(staged)
-	if times != d.times || string(line[at+microTime:second]) != staged || line[second+microTime] != '"' ||
+	if p.times != d.times || string(line[at+microTime:second]) != staged || line[second+microTime] != '"' ||
 		len(ev.AuditID) != uuidLen || ev.Mark != nil || ev.Issued != nil || ev.Sender == nil || ev.Client == nil {
 		return
 	}
 	*k = again{
-		head: head, tail: d.known.sum(line[second+microTime:]),
-		size: uint16(len(line)), times: uint16(times), code: int16(ev.Code), sender: ev.Sender, client: ev.Client,
-		stage: spanOf(line, ev.Stage), name: spanOf(line, ev.Username), id: spanOf(line, ev.CredentialID),
+		head: p.head, tail: d.known.sum(line[second+microTime:]),
+		size: uint16(len(line)), id: uint16(p.id), times: uint16(p.times), code: int16(ev.Code), sender: ev.Sender, client: ev.Client,
+		stage: spanOf(line, ev.Stage), name: spanOf(line, ev.Username), credential: spanOf(line, ev.CredentialID),
 		podName: spanOf(line, ev.PodName), podUID: spanOf(line, ev.PodUID), nodeName: spanOf(line, ev.NodeName),
 		ip: spanOf(line, ev.SourceIP), agent: spanOf(line, ev.UserAgent),
 	}

@@ -21,6 +21,7 @@ type decoder struct {
 	// times; tails says by the length of a line how far from its end these begin.
 	agains *[agains]again
 	tails  *[tails]uint16
+	habit  habit
 	times  int // where those of the event that quick read last begin
 	// ends of lines that are being decoded.
 	ends []int32

@@ -13,7 +13,7 @@ var eventStart = []byte(`{"kind":"Event","apiVersion":"audit.k8s.io/`)
 
 // piece is how much text is decoded before its events are handed on: little
 // enough to stay in the processor's cache.
-const piece = 256 << 10
+const piece = 64 << 10
 
 // spot is where a text stands in its stream: in a row of texts whose lines are
 // counted, or, in a file, at an offset of 0 or more, so that nobody has to count.

@@ -156,7 +156,12 @@ func TestOddEvents(t *testing.T) {
 // TestAgain: an event that was read before but for its id and its times is read
 // right, and one that differs in any byte is read as if it came first.
 func TestAgain(t *testing.T) {
-	usual := odd()["usual"]
+	for _, name := range []string{"usual", "another level", "request's object"} {
+		testAgain(t, odd()[name])
+	}
+}
+
+func testAgain(t *testing.T, usual string) {
 	d := &decoder{known: newSenders()}
 	for i := range 8 {
 		line := strings.Replace(usual, "5668ce08", fmt.Sprintf("%08d", i), 1)
@@ -165,8 +170,8 @@ func TestAgain(t *testing.T) {
 			t.Fatal("not taken:", line)
 		}
 	}
-	k, head, times := d.seen([]byte(usual))
-	if k == nil || !d.same([]byte(usual), k, head, times, &Event{}) {
+	k, p := d.seen([]byte(usual))
+	if k == nil || !d.same([]byte(usual), k, p, &Event{}) {
 		t.Fatal("the usual event is not known again")
 	}
 	for i := range usual {
@@ -182,11 +187,34 @@ func TestAgain(t *testing.T) {
 			if took != first || took && asText(got) != asText(want) {
 				t.Fatalf("byte %d is %q: %v %s, want %v %s", i, c, took, asText(got), first, asText(want))
 			}
-			k, head, _ := d.seen([]byte(usual))
-			if k == nil || k.head != head { // lost its place
+			k, p := d.seen([]byte(usual))
+			if k == nil || k.head != p.head { // lost its place
 				agree(t, d, []byte(usual))
 			}
 		}
+	}
+}
+
+// TestHabit: a log in which nothing comes again is soon not searched for that, and
+// is again where things do.
+func TestHabit(t *testing.T) {
+	d := &decoder{known: newSenders()}
+	usual := odd()["usual"]
+	for i := range 2 * agains {
+		var ev Event
+		if !d.fast([]byte(strings.Replace(usual, "/api/v1/pods", fmt.Sprintf("/api/v1/%d", i), 1)), &ev) {
+			t.Fatal("not taken")
+		}
+	}
+	if d.habit.pause == 0 {
+		t.Error("looks on in vain")
+	}
+	for range 8 * agains {
+		var ev Event
+		d.fast([]byte(usual), &ev)
+	}
+	if d.habit.pause != 0 || d.habit.wait != 0 {
+		t.Errorf("does not look again: %+v", d.habit)
 	}
 }
 

@@ -324,7 +324,9 @@ func (e *evidence) image(s string, w finding.Where) {
 
 var (
 	rfcTime  = regexp.MustCompile(`\b(20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d))`)
-	imageRef = regexp.MustCompile(`^[a-z0-9][\w.-]*(?::\d+)?(?:/[a-z0-9][\w.-]*)+(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$`)
+	imageRef = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[a-z0-9][\w.-]*(?::\d+)?(?:/[a-z0-9][\w.-]*)+(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$`)
+	})
 	bareVers = regexp.MustCompile(`^v?(1\.\d{1,2}(?:\.\d+)?)(?:[+-][\w.+-]+)?$`)
 	logTime  = regexp.MustCompile(`^\W{0,2}(20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?Z?|time="?20)`)
 )
@@ -372,7 +374,7 @@ func (e *evidence) word(word string, w finding.Where, alone bool) {
 	case strings.HasPrefix(word, "https://"):
 		e.add("expected.issuer", word, w)
 		e.piece(Piece{Kind: "address", Where: w, Summary: Redacted(word)})
-	case imageRef.MatchString(word) && (strings.ContainsAny(word[:strings.IndexByte(word, '/')], ".:") || alone && strings.Contains(word, ":")):
+	case imageRef().MatchString(word) && (strings.ContainsAny(word[:strings.IndexByte(word, '/')], ".:") || alone && strings.Contains(word, ":")):
 		e.image(word, w)
 	default:
 		if t, err := time.Parse(time.RFC3339, word); err == nil {

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Scheme begins the name of such a source.
@@ -28,10 +29,12 @@ type Location struct {
 // Group is a log group and how a person called it.
 type Group struct{ Name, LogGroup string }
 
+var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
+
+// Long repetitions take long to compile: every start of the program would.
 var (
-	regionName  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
-	clusterName = regexp.MustCompile(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
-	groupName   = regexp.MustCompile(`^/[A-Za-z0-9_./#-]{1,511}$`)
+	clusterName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`) })
+	groupName   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^/[A-Za-z0-9_./#-]{1,511}$`) })
 )
 
 // Parse reads a source's name. A log group with another name than EKS gives is
@@ -49,9 +52,9 @@ func Parse(name string) (Location, error) {
 	for c := range strings.SplitSeq(clusters, ",") {
 		g := Group{Name: Scheme + region + "/" + c}
 		switch {
-		case clusterName.MatchString(c):
+		case clusterName().MatchString(c):
 			g.LogGroup = "/aws/eks/" + c + "/cluster"
-		case groupName.MatchString(c):
+		case groupName().MatchString(c):
 			g.LogGroup = c
 		case c == "":
 			return Location{}, fmt.Errorf("%s: no cluster is named: write %s%s/CLUSTER", name, Scheme, region)
