@@ -57,11 +57,11 @@ func (a *app) tokensScanCommand() *cobra.Command {
 the API server will refuse them, who uses them, and what mends that.
 
 SOURCE is a file, a directory (read with all below it) or '-' for stdin. What it
-holds is recognised by itself: plain text, also in UTF-16, gzip, zstd, bzip2 or
-snappy; archives of such files (tar, zip); an event a line, an EventList, or what log services make of them (CloudWatch records, exports and
-query results, AKSAudit rows and log_s, GKE entries, Fluent Bit, Vector and
-others that keep the event as a string). Cut and corrupt lines are counted, not
-fatal.
+holds is recognised by itself: plain text, also in UTF-16; gzip, zstd, bzip2 or
+snappy; archives of such files (tar, zip); an event a line, an EventList, or what
+log services make of them (CloudWatch records, exports and query results,
+AKSAudit rows and log_s, GKE entries, Fluent Bit, Vector and others that keep the
+event as a string). Cut and corrupt lines are counted, not fatal.
 
 SOURCE may also be an engine that holds the log and filters it itself, asked for
 the last hour or for --since:
