@@ -173,10 +173,29 @@ const drainWait = time.Second
 func (b *Broker) issue(ctx context.Context, r run) (stdout, stderr []byte, err error) {
 	limited, cancel := context.WithTimeout(ctx, r.limit)
 	defer cancel()
-	cmd := exec.CommandContext(limited, r.path, r.args...)
-	cmd.Env = r.env
 	out := &limitedBuffer{stop: cancel}
 	errs := &tail{w: b.Stderr}
+	e, done := ended{}, false
+	if r.stdin != nil && !r.interactive {
+		e, done = spawn(limited, r, out, errs)
+	}
+	if !done {
+		e = b.command(limited, r, out, errs)
+	}
+	return out.data, errs.kept, b.judge(ctx, limited, r, out, e)
+}
+
+// ended is how a process ended.
+type ended struct {
+	status int    // exit status
+	how    string // in the place of a status, where a signal did it
+	err    error  // it could not be run
+}
+
+// command runs the issuer with package os/exec.
+func (b *Broker) command(limited context.Context, r run, out *limitedBuffer, errs *tail) ended {
+	cmd := exec.CommandContext(limited, r.path, r.args...)
+	cmd.Env = r.env
 	cmd.Stdout = out
 	switch {
 	case r.stdin != nil:
@@ -192,19 +211,27 @@ func (b *Broker) issue(ctx context.Context, r run) (stdout, stderr []byte, err e
 	}
 	sweep := prepare(cmd, r.interactive)
 	cmd.WaitDelay = drainWait
-	err = cmd.Run()
+	err := cmd.Run()
 	if cmd.Process != nil && (r.sweep || limited.Err() != nil) {
 		sweep()
 	}
-	return out.data, errs.kept, b.judge(ctx, limited, r, out, err)
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit) && exit.ExitCode() > 0:
+		return ended{status: exit.ExitCode()}
+	case errors.As(err, &exit):
+		return ended{how: exit.ProcessState.String()}
+	case errors.Is(err, exec.ErrWaitDelay):
+		return ended{} // a child of it holds stdout; what it printed is here
+	}
+	return ended{err: err}
 }
 
 // judge turns the end of a run into an error.
-func (b *Broker) judge(ctx, limited context.Context, r run, out *limitedBuffer, err error) error {
+func (b *Broker) judge(ctx, limited context.Context, r run, out *limitedBuffer, e ended) error {
 	fail := func(status int, format string, args ...any) error {
 		return &IssuerError{Issuer: r.name, Status: status, Problem: fmt.Sprintf(format, args...)}
 	}
-	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -212,14 +239,12 @@ func (b *Broker) judge(ctx, limited context.Context, r run, out *limitedBuffer, 
 		return &IssuerError{Issuer: r.name, Problem: fmt.Sprintf("printed more than %d KiB, which is no credential", maxAnswer>>10), answered: true}
 	case limited.Err() != nil:
 		return fail(0, "gave no answer within %s and was ended; KUBECRED_TIMEOUT sets another bound", r.limit)
-	case errors.As(err, &exit) && exit.ExitCode() > 0:
-		return fail(exit.ExitCode(), "failed with exit status %d", exit.ExitCode())
-	case errors.As(err, &exit):
-		return fail(0, "was ended: %s", exit.ProcessState)
-	case errors.Is(err, exec.ErrWaitDelay):
-		return nil // a child of it holds stdout; what it printed is here
-	case err != nil:
-		return fail(0, "could not be run: %s", plainError(err))
+	case e.status > 0:
+		return fail(e.status, "failed with exit status %d", e.status)
+	case e.how != "":
+		return fail(0, "was ended: %s", e.how)
+	case e.err != nil:
+		return fail(0, "could not be run: %s", plainError(e.err))
 	}
 	return nil
 }

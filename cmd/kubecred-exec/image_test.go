@@ -220,6 +220,18 @@ func TestImageEndsChildren(t *testing.T) {
 	}
 }
 
+// A request may be larger than a pipe takes at once.
+func TestImageLargeRequest(t *testing.T) {
+	w := newWorld(t)
+	for _, n := range []int{3900, 4100, 200 << 10} {
+		r := credapi.ProviderRequest{Image: "a.io/x", ServiceAccountAnnotations: map[string]string{"note": strings.Repeat("x", n)}}
+		if got := response(t, w.pull(r, "provider=Registry")).Auth["a.io"]; !strings.HasPrefix(got.Password, secret) {
+			t.Errorf("%d: %q", n, got.Username)
+		}
+	}
+	w.wantRuns(3)
+}
+
 func TestImageBadRequests(t *testing.T) {
 	w := newWorld(t)
 	for stdin, want := range map[string]string{
