@@ -127,7 +127,7 @@ func (in inputs) rows(runs int) (rows []row, missing []string) {
 		zcat = "zcat \\| rg -c"
 		// What people write for the question, and the same for DuckDB.
 		jqLine   = `select(.annotations["authentication.k8s.io/stale-token"]) | [.user.username, .annotations["authentication.k8s.io/stale-token"]] | @tsv`
-		duckLine = `select "user".username, count(*) from read_json('%s', format = 'newline_delimited', columns = {"user": 'STRUCT(username VARCHAR)', annotations: 'MAP(VARCHAR, VARCHAR)'}) where annotations['authentication.k8s.io/stale-token'] is not null group by 1`
+		duckLine = `select "user".username, count(*) from read_json('%s', format = 'newline_delimited', columns = {"user": 'STRUCT(username VARCHAR)', annotations: 'STRUCT("authentication.k8s.io/stale-token" VARCHAR)'}) where annotations."authentication.k8s.io/stale-token" is not null group by 1`
 	)
 	for _, tool := range []struct {
 		name, needs string
@@ -136,7 +136,7 @@ func (in inputs) rows(runs int) (rows []row, missing []string) {
 	}{
 		{zcat, "rg", []string{"sh", "-c", `zcat "$0"/*.gz | rg -cF "$1"`, in.packed, mark}, packedFiles * packedSize},
 		{"jq", "jq", []string{"jq", "-r", jqLine, in.small}, smallSize},
-		{"duckdb", "duckdb", []string{"duckdb", "-c", fmt.Sprintf(duckLine, in.small)}, smallSize},
+		{"duckdb", "duckdb", []string{"duckdb", "-c", fmt.Sprintf(duckLine, in.log)}, in.logSize},
 		{"grep -cF", "grep", []string{"grep", "-cF", mark, in.log}, in.logSize},
 		{"rg -cF", "rg", []string{"rg", "-cF", mark, in.log}, in.logSize},
 	} {
