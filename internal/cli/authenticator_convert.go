@@ -122,7 +122,12 @@ that never match make no difference.
 The exit status is 0 where both do the same and 1 where they do not.`,
 		Example: `  kubecred authenticator diff aws-auth.yaml access-entries.json
   kubecred authenticator diff configmap://kube-system/aws-auth eks://prod`,
-		Args: cobra.ExactArgs(2),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return fmt.Errorf("give two sources to compare, such as aws-auth.yaml and eks://CLUSTER (%d are given)", len(args))
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if format != "text" && format != "json" {
 				return fmt.Errorf("-o %q: use one of text, json", format)

@@ -39,7 +39,12 @@ The exit status is 0 where the token is good (and, with --mapping, mapped), 1
 where it is not, and 2 where STS could not be asked.`,
 		Example: `  aws eks get-token --cluster-name prod | kubecred authenticator verify - --cluster-id prod
   kubecred-aws token --cluster-name prod | kubecred authenticator verify - --cluster-id prod --mapping aws-auth.yaml`,
-		Args: cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("give one token, or - to read it from stdin (%d are given)", len(args))
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.format != "text" && o.format != "json" {
 				return fmt.Errorf("-o %q: use one of text, json", o.format)
