@@ -119,6 +119,7 @@ func (a *app) restart(ctx context.Context, args []string, o restartOptions) erro
 			return err
 		}
 		run.problems = slices.DeleteFunc(s.sourceFindings(), func(f finding.Finding) bool { return f.Code != "KC306" })
+		run.log = s.judged.Tokens
 		found, err := run.targets(ctx, s)
 		if err != nil {
 			return err
@@ -140,7 +141,7 @@ func (a *app) restart(ctx context.Context, args []string, o restartOptions) erro
 		}
 	}
 	if o.verify {
-		run.rememberAll(ctx, a)
+		run.rememberAll(ctx, a, len(named) > 0)
 	}
 	run.apply(ctx, a)
 	if o.verify && ctx.Err() == nil {
@@ -172,7 +173,9 @@ type restartRun struct {
 	problems []finding.Finding
 	// tokens are those that the scan found dying, by workload.
 	tokens map[cluster.Ref][]satoken.Token
-	// before is what was known of each workload before its restart.
+	// log is all that the scan showed. before is what was known of each workload
+	// before its restart.
+	log    []satoken.Token
 	before map[cluster.Ref]earlier
 }
 

@@ -25,15 +25,18 @@ type earlier struct {
 }
 
 // rememberAll notes what --verify will compare with. What cannot be had is left
-// out: the restart does not depend on it.
-func (r *restartRun) rememberAll(ctx context.Context, a *app) {
+// out: the restart does not depend on it. The scan behind the plan shows all of
+// the workloads that it found; for those that were named the log is read as well.
+func (r *restartRun) rememberAll(ctx context.Context, a *app, named bool) {
 	r.before = map[cluster.Ref]earlier{}
 	for ref, tokens := range r.tokens {
 		r.before[ref] = earlier{tokens: tokens}
 	}
-	var log []satoken.Token
-	if s, err := a.scanTokens(ctx, r.sources, tokenOptions{profile: r.o.profile, now: r.o.now, since: r.o.since, all: true, quiet: true}); err == nil {
-		log = s.judged.Tokens
+	log := r.log
+	if named {
+		if s, err := a.scanTokens(ctx, r.sources, tokenOptions{profile: r.o.profile, now: r.o.now, since: r.o.since, all: true, quiet: true}); err == nil {
+			log = s.judged.Tokens
+		}
 	}
 	for _, s := range r.steps {
 		if s.Action != restart.Restart {
