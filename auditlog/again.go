@@ -7,13 +7,15 @@ package auditlog
 
 // again is an event that was read, without its id and its times.
 type again struct {
-	// The hashes of its text, between the id and the times and behind them.
-	head, tail uint64
-	size       uint16 // the length of the line, 0 while the event was met only once
-	id, times  uint16 // where its id and its times begin
-	code       int16
-	sender     *Sender
-	client     *Client
+	// The hashes of its text: from the id to near its end, from there to the times,
+	// and behind them.
+	head, middle, tail uint64
+
+	size      uint16 // the length of the line, 0 while the event was met only once
+	id, times uint16 // where its id and its times begin
+	code      int16
+	sender    *Sender
+	client    *Client
 
 	stage, name, credential, podName, podUID, nodeName, ip, agent span
 }
@@ -22,11 +24,11 @@ const (
 	agains   = 1 << 13 // how many are kept, a power of two
 	maxAgain = 16 << 10
 
-	staged    = `"` + keyStaged
-	timesSize = len(keyTime) + microTime + len(staged) + microTime
-	minAgain  = len(quickStart) + uuidLen + timesSize + 64
-	// tails is a power of two, about as many as there are usual lengths of lines.
-	tails = 1 << 11
+	staged = `"` + keyStaged
+	// endSize is how much of a line's end is left out of its first hash, since the
+	// times are in it. To look for them would take as long as that hash.
+	endSize  = 512
+	minAgain = len(quickStart) + uuidLen + endSize + 64
 )
 
 // fast reads an event of the shape in which the API server writes it, and that
@@ -73,10 +75,10 @@ func (h *habit) note(hit bool) {
 	h.tries, h.hits, h.pause = 0, 0, h.wait
 }
 
-// parts are where a line's id and its times begin, and the hash of what is between.
+// parts are where a line's id begins, and the hash of its first part behind that.
 type parts struct {
-	head      uint64
-	id, times int
+	head uint64
+	id   int
 }
 
 // seen takes a line apart, and returns the place of the events that have its hash.
@@ -95,33 +97,26 @@ func (d *decoder) seen(line []byte) (*again, parts) {
 		}
 	}
 	p := parts{id: c.i}
-	idEnd := p.id + uuidLen
+	if len(line)-p.id < minAgain-len(quickStart) {
+		return nil, parts{}
+	}
 	if d.agains == nil {
-		d.agains, d.tails = new([agains]again), new([tails]uint16)
+		d.agains = new([agains]again)
 	}
-	// Lines of one length mostly end alike.
-	tail := &d.tails[len(line)%tails]
-	p.times = len(line) - int(*tail)
-	if p.times < idEnd || p.times+timesSize >= len(line) || string(line[p.times:p.times+len(keyTime)]) != keyTime {
-		if p.times = lastTime(line); p.times < idEnd || p.times+timesSize >= len(line) {
-			return nil, parts{}
-		}
-		*tail = uint16(len(line) - p.times)
-	}
-	p.head = d.known.sum(line[idEnd:p.times])
+	p.head = d.known.sum(line[p.id+uuidLen : len(line)-endSize])
 	return &d.agains[p.head%agains], p
 }
 
 // same reads the line's event if all of it but the id and the times was read
 // before.
 func (d *decoder) same(line []byte, k *again, p parts, ev *Event) (ok bool) {
-	if k.head != p.head || int(k.size) != len(line) || int(k.id) != p.id || int(k.times) != p.times {
+	if k.head != p.head || int(k.size) != len(line) || int(k.id) != p.id {
 		return false
 	}
-	at := p.times + len(keyTime)
+	at := int(k.times) + len(keyTime)
 	second := at + microTime + len(staged)
 	id := line[p.id : p.id+uuidLen]
-	if d.known.sum(line[second+microTime:]) != k.tail ||
+	if d.known.sum(line[len(line)-endSize:at]) != k.middle || d.known.sum(line[second+microTime:]) != k.tail ||
 		string(line[at+microTime:second]) != staged || !plain(line[second:second+microTime]) || !plain(id) {
 		return false
 	}
@@ -142,15 +137,15 @@ func (d *decoder) keep(line []byte, k *again, p parts, ev *Event) {
 		k.head, k.size = p.head, 0
 		return
 	}
-	at := p.times + len(keyTime)
+	at := d.times + len(keyTime)
 	second := at + microTime + len(staged)
-	if p.times != d.times || string(line[at+microTime:second]) != staged || line[second+microTime] != '"' ||
+	if d.times < len(line)-endSize || second+microTime >= len(line) || string(line[at+microTime:second]) != staged || line[second+microTime] != '"' ||
 		len(ev.AuditID) != uuidLen || ev.Mark != nil || ev.Issued != nil || ev.Sender == nil || ev.Client == nil {
 		return
 	}
 	*k = again{
-		head: p.head, tail: d.known.sum(line[second+microTime:]),
-		size: uint16(len(line)), id: uint16(p.id), times: uint16(p.times), code: int16(ev.Code), sender: ev.Sender, client: ev.Client,
+		head: p.head, middle: d.known.sum(line[len(line)-endSize : at]), tail: d.known.sum(line[second+microTime:]),
+		size: uint16(len(line)), id: uint16(p.id), times: uint16(d.times), code: int16(ev.Code), sender: ev.Sender, client: ev.Client,
 		stage: spanOf(line, ev.Stage), name: spanOf(line, ev.Username), credential: spanOf(line, ev.CredentialID),
 		podName: spanOf(line, ev.PodName), podUID: spanOf(line, ev.PodUID), nodeName: spanOf(line, ev.NodeName),
 		ip: spanOf(line, ev.SourceIP), agent: spanOf(line, ev.UserAgent),

@@ -17,10 +17,8 @@ type decoder struct {
 	// known senders, shared by all decoders of a scan.
 	known *senders
 	clock clock
-	// agains are events that were read before, by the hash of what is before their
-	// times; tails says by the length of a line how far from its end these begin.
+	// agains are events that were read before, by the hash of their first part.
 	agains *[agains]again
-	tails  *[tails]uint16
 	habit  habit
 	times  int // where those of the event that quick read last begin
 	// ends of lines that are being decoded.

@@ -12,12 +12,8 @@ import (
 var eventStart = []byte(`{"kind":"Event","apiVersion":"audit.k8s.io/`)
 
 // piece is how much text is decoded before its events are handed on: little
-// enough to stay in the processor's nearest cache. Where only marks are looked
-// for there are few events, and a piece may be longer.
-const (
-	piece      = 64 << 10
-	marksPiece = 256 << 10
-)
+// enough to stay in the processor's cache.
+const piece = 256 << 10
 
 // spot is where a text stands in its stream: in a row of texts whose lines are
 // counted, or, in a file, at an offset of 0 or more, so that nobody has to count.
@@ -28,17 +24,13 @@ type spot struct {
 
 // lines takes the lines of a text apart and hands on their events.
 func (s *scan) lines(st *stream, d *decoder, text []byte, at spot) {
-	size := piece
-	if s.marksOnly {
-		size = marksPiece
-	}
 	for len(text) > 0 {
 		n := len(text)
-		if n > size {
-			if i := bytes.LastIndexByte(text[:size], '\n'); i >= 0 {
+		if n > piece {
+			if i := bytes.LastIndexByte(text[:piece], '\n'); i >= 0 {
 				n = i + 1
-			} else if i := bytes.IndexByte(text[size:], '\n'); i >= 0 {
-				n = size + i + 1
+			} else if i := bytes.IndexByte(text[piece:], '\n'); i >= 0 {
+				n = piece + i + 1
 			}
 		}
 		s.piece(st, d, text[:n], at)

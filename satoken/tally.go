@@ -24,6 +24,7 @@ type TallyOptions struct {
 type Tally struct {
 	o           TallyOptions
 	mu          sync.RWMutex
+	tell        sync.Mutex        // for the sums below, among those who share the tally
 	tokens      map[string]*token // by credential id
 	nameless    map[string]*nameless
 	refused     map[string]*refused
@@ -116,13 +117,20 @@ var accountPrefix = []byte("system:serviceaccount:")
 func (t *Tally) Add(events []auditlog.Event) {
 	t.mu.RLock()
 	c := t.share(events)
-	t.mu.RUnlock()
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.tell.Lock()
 	t.newest, t.oldest = max(t.newest, c.newest), min(t.oldest, c.oldest)
 	t.early += c.early
 	t.late += c.late
-	t.grow(&t.budget.fresh, c.fresh)
+	t.budget.fresh.used += c.fresh
+	full := t.budget.fresh.used > t.budget.fresh.limit
+	t.tell.Unlock()
+	t.mu.RUnlock()
+	if len(c.rest) == 0 && !full {
+		return // without a wait for those who share the tally
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.economise(&t.budget.fresh)
 	for _, i := range c.rest {
 		t.add(&events[i])
 	}
