@@ -195,9 +195,12 @@ func TestMirrors(t *testing.T) {
 				t.Fatal(err)
 			}
 			said, theirs := ctr(ctx, "content", "fetch", "--hosts-dir", dir, "--user", registry.Username+":"+registry.Password, image)
-			want := strings.Join(asked.take(), "; ")
+			want, compared := strings.Join(asked.take(), "; "), true
 			if strings.Contains(said, "invalid `host` tree") {
-				t.Skip("a containerd before 2 passes over a hosts.toml without mirrors")
+				// A containerd before 2 passes over a hosts.toml without mirrors. What is
+				// expected is then held against the document of its format alone.
+				t.Logf("not compared with this containerd, which says: %s", said)
+				compared = false
 			}
 			out, endpoints, ours := tryMirrors(t, dir, registry, image)
 			// Nobody's turn comes after the login's, and may go further.
@@ -209,7 +212,7 @@ func TestMirrors(t *testing.T) {
 				name, _, _ := strings.Cut(line, " ")
 				return !slices.Contains(names, name)
 			}), "; ")
-			if got != want || ours != theirs {
+			if compared && (got != want || ours != theirs) {
 				t.Errorf("pulls: %v, containerd: %v\nasked      %s\ncontainerd %s\n%s\n%s", ours, theirs, got, want, out, said)
 			}
 			var order []string

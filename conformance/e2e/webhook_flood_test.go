@@ -153,7 +153,12 @@ func TestWebhookIdleConnections(t *testing.T) {
 			}
 			each := float64(after-before) / float64(want)
 			t.Logf("%d idle connections opened, %d kept: memory %d MB before, %d MB after, %.1f KiB for each; a review took %v", idle, open-files, before>>10, after>>10, each, took)
-			if each > 80 || took > 5*time.Second {
+			// Where most are closed, what is there is garbage of theirs as well, which
+			// is collected the later the less memory is in use (serve
+			// asks for that).
+			// Its soft limit bounds that.
+			const mostKB = 360 << 10
+			if most > idle && each > 80 || most < idle && after > mostKB || took > 5*time.Second {
 				t.Errorf("%.1f KiB for each connection, a review in %v", each, took)
 			}
 		})

@@ -109,7 +109,7 @@ func TestRequiredVersion(t *testing.T) {
 
 func TestUnknownProgram(t *testing.T) {
 	_, err := Program(t.Context(), "kube-proxy", &bytes.Buffer{})
-	if want := `lab: no program "kube-proxy"; there are aws-iam-authenticator,`; err == nil || !strings.HasPrefix(err.Error(), want) {
+	if want := `lab: no program "kube-proxy"; there are alerts, aws-iam-authenticator,`; err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("%v, want %s...", err, want)
 	}
 }
