@@ -64,18 +64,23 @@ func Sign(c Credentials, r Request) (string, error) {
 
 	canonical := "GET\n/\n" + query + "\nhost:" + r.Endpoint.Host + "\n" + ClusterHeader + ":" + r.ClusterID +
 		"\n\nhost;" + ClusterHeader + "\n" + hexHash("")
-	toSign := Algorithm + "\n" + date + "\n" + scope + "\n" + hexHash(canonical)
-
-	key := mac([]byte("AWS4"+c.SecretAccessKey), date[:8])
-	for _, part := range []string{r.Endpoint.Region, Service, Terminator} {
-		key = mac(key, part)
-	}
-	url := "https://" + r.Endpoint.Host + "/?" + query + "&X-Amz-Signature=" + hex.EncodeToString(mac(key, toSign))
+	url := "https://" + r.Endpoint.Host + "/?" + query + "&X-Amz-Signature=" + Signature(c.SecretAccessKey, date, r.Endpoint.Region, Service, canonical)
 	token := Prefix + base64.RawURLEncoding.EncodeToString([]byte(url))
 	if len(token) > MaxLen {
 		return "", errors.New("ekstoken: the session token is too long for a token of 16 KiB")
 	}
 	return token, nil
+}
+
+// Signature signs a canonical request (AWS General Reference, Signature Version 4),
+// in hexadecimal. date is that of X-Amz-Date, such as 20261122T041300Z.
+func Signature(secret, date, region, service, canonical string) string {
+	key := mac([]byte("AWS4"+secret), date[:8])
+	for _, part := range []string{region, service, Terminator} {
+		key = mac(key, part)
+	}
+	scope := date[:8] + "/" + region + "/" + service + "/" + Terminator
+	return hex.EncodeToString(mac(key, Algorithm+"\n"+date+"\n"+scope+"\n"+hexHash(canonical)))
 }
 
 func mac(key []byte, s string) []byte {

@@ -1,12 +1,12 @@
 package awsecr
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
 	"time"
 
+	"github.com/kubecred/kubecred/ekstoken/mint"
 	"github.com/kubecred/kubecred/internal/awskeys"
 )
 
@@ -20,9 +20,8 @@ type Request struct {
 // NewRequest signs a request (AWS General Reference, Signature Version 4). host is
 // the name with a port that is not the scheme's own.
 func NewRequest(s Service, region, host string, k awskeys.Keys, now time.Time) Request {
-	const algorithm, terminator = "AWS4-HMAC-SHA256", "aws4_request"
 	date := now.UTC().Format("20060102T150405Z")
-	scope := date[:8] + "/" + region + "/" + s.Name + "/" + terminator
+	scope := date[:8] + "/" + region + "/" + s.Name + "/" + mint.Terminator
 	// By name, as the signature wants them; all of them are signed.
 	signed := [][2]string{
 		{"content-length", "2"}, {"content-type", ContentType}, {"host", host}, {"x-amz-date", date},
@@ -40,29 +39,15 @@ func NewRequest(s Service, region, host string, k awskeys.Keys, now time.Time) R
 		}
 		names.WriteString(h[0])
 	}
-	canonical.WriteString("\n" + names.String() + "\n" + hexHash(Body))
-	key := mac([]byte("AWS4"+k.Secret), date[:8])
-	for _, part := range []string{region, s.Name, terminator} {
-		key = mac(key, part)
-	}
-	signature := hex.EncodeToString(mac(key, algorithm+"\n"+date+"\n"+scope+"\n"+hexHash(canonical.String())))
+	body := sha256.Sum256([]byte(Body))
+	canonical.WriteString("\n" + names.String() + "\n" + hex.EncodeToString(body[:]))
+	signature := mint.Signature(k.Secret, date, region, s.Name, canonical.String())
 	r := Request{Host: host, Headers: [][2]string{
 		{"Content-Type", ContentType}, {"User-Agent", UserAgent}, {"X-Amz-Date", date}, {"X-Amz-Target", s.Target},
-		{"Authorization", algorithm + " Credential=" + k.AccessKeyID + "/" + scope + ", SignedHeaders=" + names.String() + ", Signature=" + signature},
+		{"Authorization", mint.Algorithm + " Credential=" + k.AccessKeyID + "/" + scope + ", SignedHeaders=" + names.String() + ", Signature=" + signature},
 	}}
 	if k.Session != "" {
 		r.Headers = append(r.Headers, [2]string{"X-Amz-Security-Token", k.Session})
 	}
 	return r
-}
-
-func mac(key []byte, s string) []byte {
-	h := hmac.New(sha256.New, key)
-	h.Write([]byte(s))
-	return h.Sum(nil)
-}
-
-func hexHash(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:])
 }
