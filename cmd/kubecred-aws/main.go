@@ -1,9 +1,3 @@
-// The program is over before a quota of processors means anything, and reading the
-// control group's files takes part of its time.
-//
-//go:debug containermaxprocs=0
-//go:debug updatemaxprocs=0
-
 // Kubecred-aws gets credentials out of AWS for Kubernetes: tokens for the API
 // server of an EKS cluster, and passwords of Amazon ECR for the kubelet. It is run
 // by kubecred-exec where its cache has nothing, or by a client directly.
