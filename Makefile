@@ -29,13 +29,20 @@ demo: build ## check the real inputs in examples/ and write a report
 	@$(BIN)/kubecred doctor --from report/report.json -o junit --fail-on never > report/report.junit.xml
 	@echo; echo "The same in report/: report.html to look at, report.json for programs, report.sarif and report.junit.xml for CI."
 
+# Runs go test, says what was skipped and why, and counts. With CI=true a test that
+# cannot run here is a failure.
+COUNTED = mkdir -p $(BIN) && CGO_ENABLED=0 $(GO) build -o $(BIN)/counted ./hack/counted
+NOSKIPS = $(if $(filter true,$(CI)),-no-skips)
+
 .PHONY: test
 test: ## unit tests, scripts and fuzz seeds; needs only Go
-	CGO_ENABLED=0 $(GO) test -shuffle=on $(FLAGS) ./...
+	@$(COUNTED)
+	CGO_ENABLED=0 $(BIN)/counted -quiet $(NOSKIPS) -shuffle=on $(FLAGS) ./...
 
 .PHONY: race
 race: ## the same under the race detector; needs gcc
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on $(FLAGS) ./...
+	@$(COUNTED)
+	CGO_ENABLED=1 $(BIN)/counted -quiet $(NOSKIPS) -race -shuffle=on $(FLAGS) ./...
 
 .PHONY: lint
 lint: ## formatting, go vet and staticcheck, in every module
@@ -51,13 +58,12 @@ lint: ## formatting, go vet and staticcheck, in every module
 e2e-deps: ## install what `make race` and `make e2e` need (Debian packages, as root)
 	@hack/e2e-deps
 
-# With CI=true a test that cannot run here is a failure.
-NOSKIPS = $(if $(filter true,$(CI)),-no-skips)
 .PHONY: e2e
 e2e: ## end-to-end tests on a real control plane and node; docs/lab.md
-	@cd conformance && export CGO_ENABLED=0 && $(GO) vet ./... && $(GO) build -o bin/ ./cmd/counted ./cmd/lab && \
+	@$(COUNTED)
+	@cd conformance && export CGO_ENABLED=0 && $(GO) vet ./... && $(GO) build -o bin/ ./cmd/lab && \
 	  bin/lab build && \
-	  bin/counted $(NOSKIPS) -count=1 -timeout 40m $(FLAGS) ./...
+	  ../$(BIN)/counted $(NOSKIPS) -count=1 -timeout 40m $(FLAGS) ./...
 
 .PHONY: lab
 lab: ## start a cluster with planted incidents, for people; docs/lab.md

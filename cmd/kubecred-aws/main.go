@@ -12,7 +12,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -22,10 +21,8 @@ import (
 	"github.com/kubecred/kubecred/internal/awsissuer"
 	_ "github.com/kubecred/kubecred/internal/awsquick" // answers plain questions before the SDK is initialized
 	"github.com/kubecred/kubecred/internal/awsquickecr"
+	"github.com/kubecred/kubecred/internal/release"
 )
-
-// version is set by the release build with -ldflags -X.
-var version = ""
 
 // Exit statuses.
 const (
@@ -66,7 +63,7 @@ func run(ctx context.Context, args []string, w world) int {
 		case awscommand.Help:
 			_, err = io.WriteString(w.stdout, awscommand.Usage)
 		case awscommand.Version:
-			_, err = fmt.Fprintf(w.stdout, "kubecred-aws %s\n", buildVersion())
+			_, err = fmt.Fprintf(w.stdout, "kubecred-aws %s\n", release.Version())
 		case awscommand.Token:
 			err = token(ctx, o, w)
 		case awscommand.Password:
@@ -185,15 +182,4 @@ func isTerminal(f *os.File) bool {
 	}
 	null, err := os.Stat(os.DevNull)
 	return err != nil || !os.SameFile(info, null)
-}
-
-// buildVersion is the release's version, or what the Go toolchain stamped.
-func buildVersion() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }

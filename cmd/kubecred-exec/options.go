@@ -4,15 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/kubecred/kubecred/broker"
+	"github.com/kubecred/kubecred/internal/release"
 )
-
-// version is set by the release build with -ldflags -X.
-var version = ""
 
 const usage = `kubecred-exec: a credential plugin that asks another one, and remembers
 
@@ -71,7 +68,7 @@ func parse(args, environ []string) (*options, error) {
 	case "client", "image":
 		o.road = args[0]
 	case "version", "--version":
-		o.text = "kubecred-exec " + buildVersion() + "\n"
+		o.text = "kubecred-exec " + release.Version() + "\n"
 		return o, nil
 	case "help", "--help", "-h":
 		o.text = usage
@@ -212,15 +209,4 @@ func files(to *[]string, s string) error {
 	}
 	*to = names
 	return nil
-}
-
-// buildVersion is the release's version, or what the Go toolchain stamped.
-func buildVersion() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }

@@ -4,15 +4,14 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
-	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"time"
+
+	"github.com/kubecred/kubecred/internal/leanhttp"
 )
 
 // conn is a connection to an endpoint, perhaps through a proxy, that carries
@@ -93,7 +92,7 @@ func (t *Transport) shakeHands(ctx context.Context, raw net.Conn, u, proxy *url.
 	defer cancel()
 	if proxy != nil {
 		release := bound(ctx, raw)
-		err := connect(raw, hostPort(u), proxy)
+		err := leanhttp.Tunnel(raw, hostPort(u), proxy)
 		if err = errors.Join(err, release()); err != nil {
 			return nil, err
 		}
@@ -110,31 +109,6 @@ func (t *Transport) shakeHands(ctx context.Context, raw net.Conn, u, proxy *url.
 	}
 	c.in, c.out = bufio.NewReaderSize(c, 4<<10), bufio.NewWriterSize(c.Conn, 4<<10)
 	return c, nil
-}
-
-// connect asks an HTTP proxy for a tunnel (RFC 9110, section 9.3.6).
-func connect(c net.Conn, address string, proxy *url.URL) error {
-	ask := "CONNECT " + address + " HTTP/1.1\r\nHost: " + address + "\r\n"
-	if proxy.User != nil {
-		password, _ := proxy.User.Password()
-		ask += "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(proxy.User.Username()+":"+password)) + "\r\n"
-	}
-	if _, err := io.WriteString(c, ask+"\r\n"); err != nil {
-		return fmt.Errorf("the proxy %s: %w", proxy.Host, err)
-	}
-	in := bufio.NewReader(io.LimitReader(c, maxAnswer))
-	resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodConnect})
-	if err != nil {
-		return fmt.Errorf("the proxy %s: %w", proxy.Host, err)
-	}
-	_ = resp.Body.Close()
-	switch {
-	case resp.StatusCode != http.StatusOK:
-		return fmt.Errorf("the proxy %s answers CONNECT with status %d", proxy.Host, resp.StatusCode)
-	case in.Buffered() > 0: // who is asked for a tunnel does not speak first in it
-		return fmt.Errorf("the proxy %s sends more than an answer", proxy.Host)
-	}
-	return nil
 }
 
 // bound makes reads and writes of c end when ctx does. What it returns takes

@@ -218,7 +218,7 @@ func TestTransportByProxy(t *testing.T) {
 	u := &url.URL{Scheme: "https", Host: "127.0.0.1", Path: "/"}
 	for name, want := range map[string]string{
 		"good": "", "refuses": "answers CONNECT with status 407", "redirects": "answers CONNECT with status 302",
-		"talks": "sends more than an answer", "no HTTP": "malformed HTTP", "silent": "context deadline exceeded",
+		"talks": "sends more than an answer", "no HTTP": "the answer is no HTTP/1.1", "silent": "context deadline exceeded",
 		"endless": "unexpected EOF", "socks": "connection refused",
 	} {
 		t.Run(name, func(t *testing.T) {

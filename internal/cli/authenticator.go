@@ -15,6 +15,7 @@ import (
 	"github.com/kubecred/kubecred/iammap"
 	"github.com/kubecred/kubecred/internal/awsread"
 	"github.com/kubecred/kubecred/internal/cluster"
+	"github.com/kubecred/kubecred/internal/release"
 	"github.com/kubecred/kubecred/internal/report"
 )
 
@@ -131,7 +132,7 @@ func (m *mappings) fetch(ctx context.Context, a *app, name string) ([]byte, erro
 func (m *mappings) clusterOptions(a *app, timeout time.Duration) cluster.Options {
 	return cluster.Options{
 		Kubeconfig: m.kubeconfig, Context: m.context, Home: a.Home, Getenv: a.Getenv,
-		Version: buildVersion(), Timeout: timeout,
+		Version: release.Version(), Timeout: timeout,
 	}
 }
 

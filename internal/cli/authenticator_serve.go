@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubecred/kubecred/authenticator"
 	"github.com/kubecred/kubecred/ekstoken/verify"
+	"github.com/kubecred/kubecred/internal/release"
 )
 
 type serveOptions struct {
@@ -198,6 +199,6 @@ func (a *app) run(ctx context.Context, o *serveOptions, srv *authenticator.Serve
 		defer health.Close()
 		log.Info("health", "address", hl.Addr().String())
 	}
-	log.Info("listening", "address", l.Addr().String(), "clusters", o.clusters, "partition", o.partition, "version", buildVersion())
+	log.Info("listening", "address", l.Addr().String(), "clusters", o.clusters, "partition", o.partition, "version", release.Version())
 	return srv.Serve(ctx, l)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/kubecred/kubecred/finding"
 	"github.com/kubecred/kubecred/internal/calendar"
 	"github.com/kubecred/kubecred/internal/cluster"
+	"github.com/kubecred/kubecred/internal/release"
 	"github.com/kubecred/kubecred/internal/report"
 	"github.com/kubecred/kubecred/satoken"
 )
@@ -30,7 +31,7 @@ func (o *clusterOptions) register(flags *pflag.FlagSet) {
 
 func (a *app) connect(o clusterOptions) (*cluster.Client, error) {
 	return cluster.Connect(cluster.Options{
-		Kubeconfig: o.kubeconfig, Context: o.context, Home: a.Home, Getenv: a.Getenv, Version: buildVersion(),
+		Kubeconfig: o.kubeconfig, Context: o.context, Home: a.Home, Getenv: a.Getenv, Version: release.Version(),
 	})
 }
 

@@ -4,13 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
-)
 
-// version is set by the release build with -ldflags -X.
-var version = ""
+	"github.com/kubecred/kubecred/internal/release"
+)
 
 func (a *app) versionCommand() *cobra.Command {
 	var format string
@@ -21,11 +19,11 @@ func (a *app) versionCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			switch format {
 			case "text":
-				fmt.Fprintf(a.Stdout, "kubecred %s (%s, %s/%s)\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+				fmt.Fprintf(a.Stdout, "kubecred %s (%s, %s/%s)\n", release.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 				return nil
 			case "json":
 				return json.NewEncoder(a.Stdout).Encode(map[string]string{
-					"version": buildVersion(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
+					"version": release.Version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
 				})
 			}
 			return fmt.Errorf("-o %q: use one of text, json", format)
@@ -33,15 +31,4 @@ func (a *app) versionCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&format, "output", "o", "text", "format: text, json")
 	return cmd
-}
-
-// buildVersion is the release's version, or what the Go toolchain stamped.
-func buildVersion() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }

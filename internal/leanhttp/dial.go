@@ -5,12 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
-	"errors"
-	"fmt"
-	"io"
 	"net"
-	"net/url"
 )
 
 // Bounds in bytes.
@@ -49,7 +44,7 @@ func Dial(ctx context.Context, o Origin, getenv func(string) string) (*Conn, err
 	release := bound(ctx, raw)
 	defer release()
 	if proxy != nil {
-		err = connect(raw, net.JoinHostPort(o.Host, o.Port), proxy)
+		err = Tunnel(raw, net.JoinHostPort(o.Host, o.Port), proxy)
 	}
 	if err == nil && o.TLS {
 		encrypted := tls.Client(raw, clientConfig(o.Host, getenv))
@@ -61,29 +56,6 @@ func Dial(ctx context.Context, o Origin, getenv func(string) string) (*Conn, err
 	}
 	c.in = bufio.NewReaderSize(c, bufSize)
 	return c, nil
-}
-
-// connect asks an HTTP proxy for a tunnel (RFC 9110, section 9.3.6).
-func connect(c net.Conn, address string, proxy *url.URL) error {
-	ask := "CONNECT " + address + " HTTP/1.1\r\nHost: " + address + "\r\n"
-	if proxy.User != nil {
-		password, _ := proxy.User.Password()
-		ask += "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(proxy.User.Username()+":"+password)) + "\r\n"
-	}
-	if _, err := io.WriteString(c, ask+"\r\n"); err != nil {
-		return err
-	}
-	in := bufio.NewReader(io.LimitReader(c, maxHead))
-	resp, err := readHead(in)
-	switch {
-	case err != nil:
-		return err
-	case resp.Status != 200:
-		return fmt.Errorf("the proxy answers CONNECT with status %d", resp.Status)
-	case in.Buffered() > 0: // who is asked for a tunnel does not speak first in it
-		return errors.New("the proxy sends more than an answer")
-	}
-	return nil
 }
 
 // Read reads of the answer what may be read of it.

@@ -206,7 +206,7 @@ func TestProxies(t *testing.T) {
 		} else if u == nil && err == nil {
 			got = "direct"
 		} else {
-			if _, err := Dial(t.Context(), o, getenv); err == nil || err.Error() != "the proxy answers CONNECT with status 407" {
+			if _, err := Dial(t.Context(), o, getenv); err == nil || err.Error() != "the proxy "+at+" answers CONNECT with status 407" {
 				t.Errorf("%v: %v", tt.env, err)
 			}
 			got = <-asked

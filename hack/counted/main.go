@@ -1,11 +1,11 @@
 // Counted runs go test and says at the end, on a line of its own, how many tests
 // passed, failed and were skipped:
 //
-//	counted [-no-skips] [GO TEST ARGS...] PACKAGES...
+//	counted [-quiet] [-no-skips] [GO TEST ARGS...] PACKAGES...
 //
 // A test with subtests is counted by its subtests. What tests that pass have
-// logged is left out. With -no-skips a skipped test is a failed one. The exit status is 1
-// where anything failed.
+// logged is left out, with -quiet their names too: then a package has one line. With
+// -no-skips a skipped test is a failed one. The exit status is 1 where anything failed.
 package main
 
 import (
@@ -27,9 +27,15 @@ import (
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
-	noSkips := len(args) > 0 && args[0] == "-no-skips"
-	if noSkips {
-		args = args[1:]
+	c := newCounter(os.Stdout)
+	for ; len(args) > 0; args = args[1:] {
+		if args[0] == "-quiet" {
+			c.quiet = true
+		} else if args[0] == "-no-skips" {
+			c.noSkips = true
+		} else {
+			break
+		}
 	}
 	// A Ctrl-C reaches go test by itself; this process stays to count.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -47,7 +53,6 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, "counted:", err)
 		return 1
 	}
-	c := newCounter(os.Stdout, noSkips)
 	c.read(out)
 	err = cmd.Wait()
 	if err != nil && c.failed == 0 {
@@ -61,6 +66,9 @@ func run(args []string) int {
 	return 0
 }
 
+// shuffled begins the line that tells the order of a package's tests.
+const shuffled = "-test.shuffle "
+
 // event is a line of `go test -json` (cmd/test2json).
 type event struct {
 	Action, Package, Test, Output, ImportPath string
@@ -69,17 +77,18 @@ type event struct {
 
 type counter struct {
 	w                       io.Writer
-	noSkips                 bool
+	quiet, noSkips          bool
 	passed, failed, skipped int
 	output                  map[string][]string // what a running test has said
 	parents                 map[string]bool     // tests that have subtests
 	failedIn                map[string]bool     // packages with a failed test
 	failures                []string            // tests that failed
 	subtests                map[string]int      // of a test that is no subtest itself
+	shuffles                map[string]string   // by package, the order of its tests
 }
 
-func newCounter(w io.Writer, noSkips bool) *counter {
-	return &counter{w: w, noSkips: noSkips, output: map[string][]string{}, parents: map[string]bool{}, failedIn: map[string]bool{}, subtests: map[string]int{}}
+func newCounter(w io.Writer) *counter {
+	return &counter{w: w, output: map[string][]string{}, parents: map[string]bool{}, failedIn: map[string]bool{}, subtests: map[string]int{}, shuffles: map[string]string{}}
 }
 
 func (c *counter) read(r io.Reader) {
@@ -108,7 +117,9 @@ func (c *counter) event(e event) {
 	case "output":
 		// t.Log indents. What does not is said to whoever watches: progress, seeds.
 		if e.Test == "" || !strings.HasPrefix(e.Output, " ") {
-			if !noise(e.Output) {
+			if c.quiet && strings.HasPrefix(e.Output, shuffled) {
+				c.shuffles[e.Package] = e.Output
+			} else if !noise(e.Output) || c.quiet && strings.HasPrefix(e.Output, "ok  \t") {
 				fmt.Fprint(c.w, e.Output)
 			}
 			return
@@ -127,6 +138,9 @@ func (c *counter) ended(e event, key string) {
 	said := c.output[key]
 	delete(c.output, key)
 	if e.Test == "" {
+		if e.Action == "fail" {
+			fmt.Fprint(c.w, c.shuffles[e.Package])
+		}
 		// A package fails with its tests; alone where it was not built, or
 		// stopped before a test ran.
 		if e.Action == "fail" && !c.failedIn[e.Package] {
@@ -148,17 +162,19 @@ func (c *counter) ended(e event, key string) {
 	}
 	top, _, below := strings.Cut(e.Test, "/")
 	if c.parents[key] && (action != "fail" || c.failedBelow(key)) {
-		if action == "pass" && !below {
+		if action == "pass" && !below && !c.quiet {
 			fmt.Fprintf(c.w, "ok    %s  %.1f s, %d subtests\n", name, e.Elapsed, c.subtests[key])
 		}
-		c.print(said)
+		if !c.quiet || action != "pass" {
+			c.print(said)
+		}
 		return
 	}
 	c.subtests[e.Package+" "+top]++
 	switch action {
 	case "pass":
 		c.passed++
-		if !below { // subtests get a line together
+		if !below && !c.quiet { // subtests get a line together
 			fmt.Fprintf(c.w, "ok    %s  %.1f s\n", name, e.Elapsed)
 		}
 	case "fail":
