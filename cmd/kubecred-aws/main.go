@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/term"
+
 	"github.com/kubecred/kubecred/credapi"
 	"github.com/kubecred/kubecred/internal/awscommand"
 	"github.com/kubecred/kubecred/internal/awsissuer"
@@ -92,7 +94,7 @@ const (
 
 // token prints an ExecCredential with an EKS token, or the token alone.
 func token(ctx context.Context, o awscommand.Options, w world) error {
-	ask := credapi.ExecRequest{APIVersion: credapi.ExecV1Beta1, Interactive: isTerminal(w.stdin)}
+	ask := credapi.ExecRequest{APIVersion: credapi.ExecV1Beta1, Interactive: w.stdin != nil && term.IsTerminal(int(w.stdin.Fd()))}
 	if info := w.getenv(credapi.ExecInfoEnv); info != "" {
 		var err error
 		if ask, err = credapi.ParseExecInfo([]byte(info)); err != nil {
@@ -168,18 +170,4 @@ func (w world) askMFA(ctx context.Context, serial string) (string, error) {
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-}
-
-// isTerminal tells whether f is a terminal: a character device that is not the
-// null device.
-func isTerminal(f *os.File) bool {
-	if f == nil {
-		return false
-	}
-	info, err := f.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return false
-	}
-	null, err := os.Stat(os.DevNull)
-	return err != nil || !os.SameFile(info, null)
 }

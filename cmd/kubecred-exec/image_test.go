@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -191,32 +189,6 @@ func TestImageRetriesAndJournal(t *testing.T) {
 	info, err := os.Stat(filepath.Join(w.cache(), "image-journal"))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info.Mode(), err)
-	}
-}
-
-// What a provider leaves behind ends with it, which a kubelet leaves running.
-func TestImageEndsChildren(t *testing.T) {
-	w := newWorld(t)
-	pidFile := filepath.Join(w.home, "pid")
-	response(t, w.pull(credapi.ProviderRequest{Image: "a.io/x"}, "provider=Registry", "mode=fork", "pidfile="+pidFile))
-	data, err := os.ReadFile(pidFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pid, err := strconv.Atoi(string(data))
-	if err != nil || pid < 2 {
-		t.Fatalf("%q %v", data, err)
-	}
-	// It is dead at once, and gone when whoever adopted it has looked.
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		state, err := os.ReadFile("/proc/" + string(data) + "/stat")
-		if syscall.Kill(pid, 0) != nil || err == nil && strings.Contains(string(state), ") Z ") {
-			return
-		}
-		if time.Now().After(end) {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // the test's own child's child
-			t.Fatal("the child is left running")
-		}
 	}
 }
 

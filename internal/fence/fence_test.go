@@ -70,7 +70,7 @@ var rooms = map[string]room{
 	"internal/awsquick":                {own: []string{"credapi", "internal/awscommand", "internal/awskeys"}},
 	"internal/awsquickecr":             {own: []string{"credapi", "internal/awscommand", "internal/awsecr", "internal/awskeys", "internal/leanhttp"}},
 	"internal/awsissuer":               {own: []string{"ekstoken", "internal/awsecr", "internal/awskeys"}, others: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
-	"cmd/kubecred-aws":                 {own: []string{"internal/awsissuer", "internal/awscommand", "internal/awsecr", "internal/awsquick", "internal/awsquickecr", "internal/release", "credapi"}},
+	"cmd/kubecred-aws":                 {own: []string{"internal/awsissuer", "internal/awscommand", "internal/awsecr", "internal/awsquick", "internal/awsquickecr", "internal/release", "credapi"}, others: []string{"golang.org/x/term"}},
 	"internal/start":                   {},
 	"internal/release":                 {},
 	"internal/registry":                {others: []string{"github.com/BurntSushi/toml"}},
