@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/kubecred/kubecred/internal/inputfile"
 )
 
 // Source is somewhere that audit events come from: a file, a directory, a
@@ -55,7 +57,7 @@ func (s pathSource) Streams(ctx context.Context, yield func(Stream) error) error
 		return yield(failed(string(s), err))
 	}
 	if !info.IsDir() {
-		return yield(fileStream(string(s), info))
+		return yield(namedStream(ctx, string(s), info))
 	}
 	return (&folder{ctx: ctx, yield: yield}).walk(string(s), info, false)
 }
@@ -127,6 +129,14 @@ func (w *folder) entry(name string, link bool) error {
 
 func failed(name string, err error) Stream {
 	return Stream{Name: name, Open: func() (io.ReadCloser, error) { return nil, err }}
+}
+
+// namedStream is a file, or a named pipe that somebody writes to.
+func namedStream(ctx context.Context, name string, info os.FileInfo) Stream {
+	if info.Mode()&fs.ModeNamedPipe == 0 {
+		return fileStream(name, info)
+	}
+	return Stream{Name: name, Open: func() (io.ReadCloser, error) { return inputfile.Open(ctx, name) }}
 }
 
 func fileStream(name string, info os.FileInfo) Stream {

@@ -94,6 +94,9 @@ func (l *linter) arn(e *Entry) bool {
 	}
 	trimmed := strings.TrimSpace(e.ARN)
 	a, err := ParseARN(trimmed)
+	if strings.HasPrefix(trimmed, "ARN:") { // mappings are compared in lower case
+		a, err = ParseARN(strings.ToLower(trimmed))
+	}
 	if err != nil {
 		l.note("KC406", subject, err.Error()+", so the entry never matches", e.ARNPos, "Write the whole ARN: arn:aws:iam::ACCOUNT:role/NAME.")
 		return false

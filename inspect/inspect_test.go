@@ -133,3 +133,28 @@ func FuzzInspect(f *testing.F) {
 		}
 	})
 }
+
+// A time that is text, milliseconds or nonsense is not "no end".
+func TestTimesThatAreNone(t *testing.T) {
+	for claims, want := range map[string]string{
+		`{"iat":1795320000,"exp":1795323600}`:    "",
+		`{"iat":1795320000.5,"exp":1795323600}`:  "",
+		`{"iat":null,"nbf":0,"exp":1795323600}`:  "",
+		`{"iat":1795320000,"exp":"1795323600"}`:  "KC132",
+		`{"iat":1795320000,"exp":1795323600000}`: "KC132",
+		`{"iat":-1e18,"exp":1e300}`:              "KC132",
+	} {
+		token := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
+		c, err := inspect.Inspect(token, inspect.Options{Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, f := range c.Findings {
+			got += f.Code
+		}
+		if got != want {
+			t.Errorf("%s: findings %q, want %q", claims, got, want)
+		}
+	}
+}

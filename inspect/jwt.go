@@ -43,12 +43,15 @@ type ref struct {
 	UID  string `json:"uid"`
 }
 
-// numeric is a NumericDate of RFC 7519; anything else is none.
-type numeric struct{ time.Time }
+// numeric is a NumericDate of RFC 7519, which is a number of seconds.
+type numeric struct {
+	time.Time
+	bad bool // something else, or no time that there will ever be
+}
 
 func (n *numeric) UnmarshalJSON(b []byte) error {
 	var f float64
-	if json.Unmarshal(b, &f) == nil && f > 0 && f < 1e11 {
+	if n.bad = json.Unmarshal(b, &f) != nil || f < 0 || f >= 1e11; !n.bad && f > 0 {
 		n.Time = time.Unix(int64(f), 0).UTC()
 	}
 	return nil
@@ -152,6 +155,10 @@ func (c *Credential) life(t claims, o Options) {
 	if k != nil && !k.WarnAfter.IsZero() {
 		c.moment("warnAfter", "warnafter", k.WarnAfter.Time, span(k.WarnAfter.Time, o.Now)+"; meant to end then, from then on its requests are marked stale")
 	}
+	if t.Expires.bad {
+		c.fact("expiresAt", "lives until", "unknown", "exp is no number of seconds")
+		return
+	}
 	if t.Expires.IsZero() {
 		c.fact("expiresAt", "lives until", "no end", "")
 		return
@@ -178,6 +185,11 @@ func (c *Credential) judgeTimes(t claims, account bool, o Options) {
 	k := t.Kubernetes
 	extended := k != nil && !k.WarnAfter.IsZero()
 	hourly := k != nil && k.Pod != nil && !extended && !t.Expires.IsZero() && t.Expires.Sub(t.IssuedAt.Time) <= satoken.WarnAfter && t.Expires.Sub(t.IssuedAt.Time) >= time.Hour
+	if t.Expires.bad || t.NotBefore.bad || t.IssuedAt.bad {
+		f := finding.New("KC132", c.Kind, "exp, nbf or iat is no number of seconds since 1970, so no server takes it")
+		f.Fix.Summary = "let its issuer write numbers (RFC 7519, NumericDate), not text or milliseconds"
+		c.add(f)
+	}
 	switch {
 	case begins.After(o.Now.Add(satoken.Leeway)):
 		code := "KC134"

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -28,7 +27,7 @@ format that they come in: the aws-auth ConfigMap, the config file of
 aws-iam-authenticator, IAMIdentityMapping objects, its dynamic JSON file, and
 access entries of EKS as the aws CLI prints them. And the webhook that the API
 server asks who an EKS token is, with those mappings.`,
-		Args: cobra.NoArgs,
+		Args: subcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
@@ -93,7 +92,7 @@ func (m *mappings) read(ctx context.Context, a *app) ([]*iammap.Source, error) {
 func (m *mappings) fetch(ctx context.Context, a *app, name string) ([]byte, error) {
 	scheme, rest, remote := strings.Cut(name, "://")
 	if !remote {
-		return a.readSource(name)
+		return a.readSource(ctx, name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -154,19 +153,15 @@ func clusterObjects(name, scheme, rest string) (cluster.Objects, error) {
 	return cluster.Objects{}, fmt.Errorf("%s: a source is a file, configmap://NAMESPACE/NAME, crd:// or eks://CLUSTER", name)
 }
 
-func (a *app) readSource(name string) ([]byte, error) {
-	in := a.Stdin
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
+func (a *app) readSource(ctx context.Context, name string) ([]byte, error) {
+	in, err := a.open(ctx, name)
+	if err != nil {
+		return nil, err
 	}
+	defer in.Close()
 	data, err := io.ReadAll(io.LimitReader(in, iammap.MaxSize+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return data, nil
 }

@@ -41,7 +41,7 @@ The exit status is 0 where the ARN is mapped and 1 where it is not.`,
 		Example: `  kubecred authenticator explain arn:aws:sts::111122223333:assumed-role/dev/alice --mapping aws-auth.yaml
   kubecred authenticator explain arn:aws:iam::111122223333:role/dev --session alice --mapping config.yaml -o json
   kubecred authenticator explain arn:aws:iam::111122223333:role/dev --mapping configmap://kube-system/aws-auth --cluster --can-i list/pods`,
-		Args: cobra.MinimumNArgs(1),
+		Args: between(1, -1, "give the ARN of a role or user, such as arn:aws:iam::111122223333:role/admins"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.format != "text" && o.format != "json" {
 				return fmt.Errorf("-o %q: use one of text, json", o.format)
@@ -180,7 +180,7 @@ func (a *app) showExplanation(o *explainOptions, e explanation, sources []*iamma
 		faults += len(s.Faults)
 	}
 	if faults > 0 {
-		fmt.Fprintf(a.Stderr, "kubecred authenticator lint names %s in these mappings.\n", numbered(faults, "fault", "faults"))
+		fmt.Fprintf(a.Stderr, "Not all of these mappings are read as they were meant: kubecred authenticator lint shows %s.\n", numbered(faults, "place", "places"))
 	}
 	if !e.Mapped {
 		return exitError(exitFindings)

@@ -49,7 +49,7 @@ the control-plane nodes and, instead of it, a static pod.
 A certificate that is there is kept, so the command may be run again. Manifests
 that were changed by hand are not overwritten without --force.`,
 		Example: `  kubecred authenticator init --cluster-id prod --dir ./authenticator --image registry.example.com/kubecred:1.0`,
-		Args:    cobra.NoArgs,
+		Args:    noArguments(""),
 		RunE: func(_ *cobra.Command, _ []string) error {
 			return a.initAuthenticator(&o)
 		},

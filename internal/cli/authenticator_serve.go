@@ -54,7 +54,7 @@ plain HTTP as well /healthz, /readyz and /metrics. Logs go to stderr, a line for
 each decision. SIGTERM ends it after the reviews that are under way.`,
 		Example: `  kubecred authenticator serve --cluster-id prod --mapping configmap://kube-system/aws-auth --tls-cert cert.pem --tls-key key.pem
   kubecred authenticator serve --config /etc/aws-iam-authenticator/config.yaml --state-dir /var/aws-iam-authenticator`,
-		Args: cobra.NoArgs,
+		Args: noArguments("name mappings with --mapping, a config file with --config"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := refuseFlags(cmd); err != nil {
 				return err

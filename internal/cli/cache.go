@@ -20,7 +20,7 @@ func (a *app) cacheCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cache",
 		Short: "Show and empty the cache of kubecred-exec",
-		Args:  cobra.NoArgs,
+		Args:  subcommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.cacheListCommand(), a.cacheClearCommand())
@@ -36,7 +36,7 @@ func (a *app) cacheListCommand() *cobra.Command {
 and until when it is handed out. The credentials themselves are never shown.`,
 		Example: `  kubecred cache list
   kubecred cache list -o json`,
-		Args: cobra.NoArgs,
+		Args: noArguments(""),
 		RunE: func(*cobra.Command, []string) error { return a.cacheList(format) },
 	}
 	cmd.Flags().StringVarP(&format, "output", "o", "text", "format: text, json")
@@ -51,7 +51,7 @@ func (a *app) cacheClearCommand() *cobra.Command {
 		Short: "Remove what kubecred-exec keeps, so that every issuer is asked anew",
 		Example: `  kubecred cache clear
   kubecred cache clear --expired`,
-		Args: cobra.NoArgs,
+		Args: noArguments(""),
 		RunE: func(*cobra.Command, []string) error { return a.cacheClear(expired) },
 	}
 	cmd.Flags().BoolVar(&expired, "expired", false, "remove only what is not handed out any more")

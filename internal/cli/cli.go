@@ -59,6 +59,8 @@ func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e))
 // exit status.
 func Run(ctx context.Context, args []string, w World) int {
 	w.Stdin = interruptible(ctx, w.Stdin, w.Stderr)
+	out := &stdout{w: w.Stdout}
+	w.Stdout = out
 	root := newRoot(w, programName(args))
 	root.SetArgs(args[min(1, len(args)):])
 	root.SetIn(w.Stdin)
@@ -66,10 +68,12 @@ func Run(ctx context.Context, args []string, w World) int {
 	root.SetErr(w.Stderr)
 	err := root.ExecuteContext(ctx)
 	var status exitError
-	switch {
+	switch found := errors.As(err, &status); {
+	case (err == nil || found) && out.err != nil: // whoever wants the output must not believe that it is whole
+		err = fmt.Errorf("writing the output: %w", out.err)
 	case err == nil:
 		return exitOK
-	case errors.As(err, &status):
+	case found:
 		return int(status)
 	}
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -113,7 +117,7 @@ or with 'kubecred explain' and an error message.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: name},
-		Args:          cobra.NoArgs,
+		Args:          subcommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false
@@ -134,8 +138,25 @@ or with 'kubecred explain' and an error message.`,
 	return root
 }
 
+// stdout remembers the first error of writing, as not every command looks at each.
+type stdout struct {
+	w   io.Writer
+	err error
+}
+
+func (s *stdout) Write(p []byte) (int, error) {
+	n, err := s.w.Write(p)
+	if s.err == nil {
+		s.err = err
+	}
+	return n, err
+}
+
 // isTerminal tells whether w is a terminal that understands colours.
 func isTerminal(w io.Writer) bool {
+	if s, ok := w.(*stdout); ok {
+		w = s.w
+	}
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

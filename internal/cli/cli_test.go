@@ -43,11 +43,18 @@ func TestBadCommandLines(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"kubecred", "docter"}, `kubecred: unknown command "docter" for "kubecred"`},
+		{[]string{"kubecred", "docter"}, `kubecred: unknown command "docter" for "kubecred": is it doctor?`},
+		{[]string{"kubecred", "frobnicate"}, `kubecred: unknown command "frobnicate" for "kubecred" (see kubecred --help)`},
+		{[]string{"kubecred", "k8s-aws-v1." + strings.Repeat("c2VjcmV0", 20)}, `kubecred: unknown command "k8s-aws-v1.c2Vjc..." for "kubecred" (see kubecred --help)`},
+		{[]string{"kubectl-cred", "kubeconfig", "chekc"}, `kubectl cred: unknown command "chekc" for "kubectl cred kubeconfig": is it check?`},
+		{[]string{"kubecred", "kubeconfig", "check", "admin.conf"}, `kubecred: kubecred kubeconfig check takes no arguments, and "admin.conf" was given: name a kubeconfig with --kubeconfig`},
+		{[]string{"kubecred", "tokens", "scan"}, `kubecred: give a SOURCE: an audit log, a directory of them, - for stdin, cloudwatch://... or loki+https://... (0 given; see kubecred tokens scan --help)`},
+		{[]string{"kubecred", "image", "try", "a", "b"}, `kubecred: give one IMAGE, such as registry.example.com/team/app:1 (2 given; see kubecred image try --help)`},
+		{[]string{"kubecred", "version", "x"}, `kubecred: kubecred version takes no arguments, and "x" was given`},
 		{[]string{"kubecred", "doctor", "--colour"}, `kubecred: unknown flag: --colour (see kubecred doctor --help)`},
 		{[]string{"kubectl-cred", "doctor", "--colour"}, `kubectl cred: unknown flag: --colour (see kubectl cred doctor --help)`},
 		{[]string{"kubecred", "doctor", "--fail-on", "info"}, `kubecred: --fail-on "info": use error, warning or never`},
-		{[]string{"kubecred", "doctor", "--from", "/nonexistent/report.json"}, `kubecred: open /nonexistent/report.json: no such file or directory`},
+		{[]string{"kubecred", "doctor", "--from", "/nonexistent/report.json"}, `kubecred: /nonexistent/report.json: no such file or directory`},
 	}
 	for _, tt := range tests {
 		status, out, errs := run(t, tt.args...)
@@ -70,5 +77,13 @@ func TestReportThatCannotBeWritten(t *testing.T) {
 	})
 	if want := "kubecred: writing the report: no space left on device\n"; status != 2 || errs.String() != want {
 		t.Errorf("status %d, stderr %q, want 2 and %q", status, errs.String(), want)
+	}
+	errs.Reset()
+	status = cli.Run(context.Background(), []string{"kubecred", "version"}, cli.World{
+		Stdin: strings.NewReader(""), Stdout: brokenWriter{}, Stderr: &errs,
+		Getenv: func(string) string { return "" }, Now: time.Now,
+	})
+	if want := "kubecred: writing the output: no space left on device\n"; status != 2 || errs.String() != want {
+		t.Errorf("version: status %d, stderr %q, want 2 and %q", status, errs.String(), want)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 
@@ -47,7 +46,7 @@ given, it checks what is given and nothing else. It changes nothing.`,
   zcat audit.log.gz | kubecred doctor --audit-log - -o html > report.html
   kubecred doctor --cluster --audit-log audit.log -o html > report.html
   kubecred doctor -o json > report.json; kubecred doctor --from report.json`,
-		Args: cobra.NoArgs,
+		Args: noArguments("name what to check with --kubeconfig, --audit-log or --image-config"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.profiled = cmd.Flags().Changed("profile")
 			return a.doctor(cmd.Context(), &o)
@@ -74,7 +73,7 @@ func (a *app) doctor(ctx context.Context, o *doctorOptions) error {
 		return err
 	}
 	if o.from != "" {
-		r, err := a.readReport(o.from)
+		r, err := a.readReport(ctx, o.from)
 		if err != nil {
 			return err
 		}
@@ -240,16 +239,12 @@ func gather(ctx context.Context, checks []check) (part, error) {
 }
 
 // readReport reads a report that was saved with -o json.
-func (a *app) readReport(name string) (finding.Report, error) {
-	in := a.Stdin
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return finding.Report{}, err
-		}
-		defer f.Close()
-		in = f
+func (a *app) readReport(ctx context.Context, name string) (finding.Report, error) {
+	in, err := a.open(ctx, name)
+	if err != nil {
+		return finding.Report{}, err
 	}
+	defer in.Close()
 	r, err := report.Read(in)
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", name, err)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -46,8 +47,8 @@ not known. With --fail-on, causes from that severity on make it 1.`,
   kubectl get pods 2>&1 | kubecred explain - ~/.kube/config
   kubecred explain aws-auth.yaml arn:aws:sts::111122223333:assumed-role/admins/bob
   kubecred explain --redact kubelet.log > for-the-issue.txt`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.explain(&o, args) },
+		Args: between(1, -1, "give a code such as KC101, - for stdin, a file, or the text of an error in quotes"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.explain(cmd.Context(), &o, args) },
 	}
 	o.registerFormat(cmd.Flags(), report.Names())
 	cmd.Flags().StringVar(&o.failOn, "fail-on", "never", "exit with status 1 from this severity on: error, warning, never")
@@ -83,7 +84,7 @@ func (o *whatOptions) explain(now time.Time) (explain.Options, error) {
 	return e, fmt.Errorf("--profile %q: use one of %s", o.profile, strings.Join(profiles, ", "))
 }
 
-func (a *app) explain(o *whatOptions, args []string) error {
+func (a *app) explain(ctx context.Context, o *whatOptions, args []string) error {
 	if err := o.check(report.Names()); err != nil {
 		return err
 	}
@@ -92,7 +93,7 @@ func (a *app) explain(o *whatOptions, args []string) error {
 		return err
 	}
 	if o.redact {
-		return a.redact(args)
+		return a.redact(ctx, args)
 	}
 	var codes []finding.Code
 	var texts []*explain.Text
@@ -105,7 +106,7 @@ func (a *app) explain(o *whatOptions, args []string) error {
 		if isCode(arg) {
 			return fmt.Errorf("%s is no code of kubecred: %s lists those there are", strings.ToUpper(strings.TrimSpace(arg)), "docs/codes.md")
 		}
-		t, err := a.input(arg, i, len(args))
+		t, err := a.input(ctx, arg, i, len(args))
 		if err != nil {
 			if !errors.Is(err, fs.ErrNotExist) || len(args) == 1 {
 				return err
@@ -175,6 +176,12 @@ func unknown(args []string, texts []*explain.Text, missing error) error {
 	for _, t := range texts {
 		text += strings.Join(t.Lines, " ") + " "
 	}
+	if len(texts) == 1 && strings.TrimSpace(text) == "" {
+		if texts[0].Size > 0 {
+			return fmt.Errorf("%s: nothing in it that kubecred knows", texts[0].Name)
+		}
+		return fmt.Errorf("%s: empty: give a code such as KC101, or the error's text word for word", texts[0].Name)
+	}
 	if len(args) > 1 || text == "" {
 		return errors.New("nothing that kubecred knows in what was given: give a code such as KC101, or the error's text word for word")
 	}
@@ -189,7 +196,7 @@ func inputName(i, n int) string {
 }
 
 // input reads one WHAT: stdin, a file, or the text itself.
-func (a *app) input(arg string, i, n int) (*explain.Text, error) {
+func (a *app) input(ctx context.Context, arg string, i, n int) (*explain.Text, error) {
 	if arg == "-" {
 		return explain.Read("stdin", a.Stdin)
 	}
@@ -202,7 +209,7 @@ func (a *app) input(arg string, i, n int) (*explain.Text, error) {
 		case err == nil && info.IsDir():
 			return nil, fmt.Errorf("%s is a folder: give the files in it", arg)
 		case err == nil:
-			f, err := os.Open(arg)
+			f, err := a.open(ctx, arg)
 			if err != nil {
 				return nil, err
 			}
@@ -274,10 +281,10 @@ func (a *app) ask(answer explain.Answer) (*explain.Text, error) {
 }
 
 // redact prints the inputs with what is secret or private replaced.
-func (a *app) redact(args []string) error {
+func (a *app) redact(ctx context.Context, args []string) error {
 	r := explain.NewRedactor()
 	for i, arg := range args {
-		t, err := a.input(arg, i, len(args))
+		t, err := a.input(ctx, arg, i, len(args))
 		if err != nil {
 			return err
 		}

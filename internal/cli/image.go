@@ -17,7 +17,7 @@ func (a *app) imageCommand() *cobra.Command {
 		Short: "Say what a kubelet does with its image credential providers",
 		Long: `The kubelet asks credential provider plugins for the logins of image registries.
 These commands read the plugins' config as the kubelet does.`,
-		Args: cobra.NoArgs,
+		Args: subcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.imageLintCommand(), a.imageExplainCommand(), a.imageTryCommand(), a.imageConfigCommand())

@@ -32,7 +32,7 @@ named (` + strings.Join(names, ", ") + `), or the hosts that are named with --pl
   kubecred image config --for ecr --print drop-in > /etc/systemd/system/kubelet.service.d/30-image-credentials.conf
   kubecred image config --for registry.example.com --plugin my-provider
   kubecred image config --print rbac --audience registry.example.com | kubectl apply -f -`,
-		Args: cobra.NoArgs,
+		Args: noArguments("name registries with --for"),
 		RunE: func(*cobra.Command, []string) error { return a.imageConfig(&o) },
 	}
 	f := cmd.Flags()

@@ -40,7 +40,7 @@ with none. Only the head of the manifest is asked for; nothing is pulled.
 The exit status is 0 where a kubelet could pull the image, and 1 where not.`,
 		Example: `  kubecred image try --config config.yaml --bin-dir /opt/credential-providers registry.example.com/team/app:1
   kubecred image try --pull-secret secret.yaml --hosts-dir /etc/containerd/certs.d docker.io/me/app`,
-		Args: cobra.ExactArgs(1),
+		Args: between(1, 1, "give one IMAGE, such as registry.example.com/team/app:1"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.imageTry(cmd.Context(), &o, args[0]) },
 	}
 	o.imageSource.register(cmd)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,8 +36,8 @@ Nothing is sent anywhere. Signatures, keys and passwords are never printed.`,
 		Example: `  aws eks get-token --cluster-name demo | kubecred inspect
   kubectl exec app-0 -- cat /var/run/secrets/kubernetes.io/serviceaccount/token | kubecred inspect -
   kubectl create token default | kubecred inspect --audience https://kubernetes.default.svc`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return a.inspect(&o, args) },
+		Args: between(0, 1, "give one token or one file, or - for stdin"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.inspect(cmd.Context(), &o, args) },
 	}
 	o.register(cmd)
 	cmd.Flags().StringVar(&o.now, "now", "", "judge as of this time (RFC 3339) instead of the clock's")
@@ -45,7 +46,7 @@ Nothing is sent anywhere. Signatures, keys and passwords are never printed.`,
 	return cmd
 }
 
-func (a *app) inspect(o *inspectOptions, args []string) error {
+func (a *app) inspect(ctx context.Context, o *inspectOptions, args []string) error {
 	if err := o.check(report.Names()); err != nil {
 		return err
 	}
@@ -56,7 +57,7 @@ func (a *app) inspect(o *inspectOptions, args []string) error {
 			return fmt.Errorf("--now %q: give a time such as 2026-11-22T04:13:00Z", o.now)
 		}
 	}
-	name, text, err := a.inspectInput(args)
+	name, text, err := a.inspectInput(ctx, args)
 	if err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func (a *app) inspect(o *inspectOptions, args []string) error {
 }
 
 // inspectInput reads stdin, a file, or the argument itself.
-func (a *app) inspectInput(args []string) (name, text string, err error) {
+func (a *app) inspectInput(ctx context.Context, args []string) (name, text string, err error) {
 	if len(args) == 0 || args[0] == "-" {
 		if len(args) == 0 && a.fromTerminal() {
 			return "", "", errors.New("nothing to inspect: pipe a token into it, or give it as the argument")
@@ -93,7 +94,7 @@ func (a *app) inspectInput(args []string) (name, text string, err error) {
 		if info.IsDir() {
 			return "", "", fmt.Errorf("%s is a folder: give a file, or a token", args[0])
 		}
-		f, err := os.Open(args[0])
+		f, err := a.open(ctx, args[0])
 		if err != nil {
 			return "", "", err
 		}

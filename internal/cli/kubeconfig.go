@@ -21,7 +21,7 @@ func (a *app) kubeconfigCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kubeconfig",
 		Short: "Check and mend kubeconfigs, and the plugins that they name",
-		Args:  cobra.NoArgs,
+		Args:  subcommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
@@ -55,7 +55,7 @@ speaks, how long it takes and how long its answer lives.`,
 		Example: `  kubecred kubeconfig check
   kubecred kubeconfig check --kubeconfig ./admin.conf -o json
   kubectl config view --raw | kubecred kubeconfig check --kubeconfig -`,
-		Args: cobra.NoArgs,
+		Args: noArguments("name a kubeconfig with --kubeconfig"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(report.Names()); err != nil {
 				return err

@@ -58,7 +58,7 @@ owner. Where an entry can't be mended without touching something else, nothing
 is changed and the exit status is 2.`,
 		Example: `  kubecred kubeconfig fix --dry-run --diff
   kubecred kubeconfig fix --to v1 --kubeconfig ./old.yaml --backup`,
-		Args: cobra.NoArgs,
+		Args: noArguments("name a kubeconfig with --kubeconfig"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if to != "" && to != kubeconfig.V1 && to != kubeconfig.V1beta1 {
 				return fmt.Errorf("--to %q: use v1 or v1beta1", to)

@@ -46,7 +46,7 @@ first, else ~/.kube/config; a file that is not there is made.`,
 		Example: `  kubecred kubeconfig update --cluster-name demo --region eu-west-1
   kubecred kubeconfig update --cluster-name demo --role-arn arn:aws:iam::123456789012:role/ops --alias demo-ops
   kubecred kubeconfig update --all-clusters --dry-run --diff`,
-		Args: cobra.NoArgs,
+		Args: noArguments("name a cluster with --cluster-name"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.update(cmd.Context(), &o) },
 	}
 	f := cmd.Flags()

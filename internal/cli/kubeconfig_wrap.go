@@ -22,7 +22,7 @@ between versions of the protocol. Nothing else of the entry changes, and
 'kubecred kubeconfig unwrap' gives the same bytes back.`,
 		Example: `  kubecred kubeconfig wrap --dry-run --diff
   kubecred kubeconfig wrap --command /usr/local/bin/kubecred-exec`,
-		Args: cobra.NoArgs,
+		Args: noArguments("name a kubeconfig with --kubeconfig"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := brokerCommand(command); err != nil {
 				return err
@@ -46,7 +46,7 @@ func (a *app) kubeconfigUnwrapCommand() *cobra.Command {
 		Short: "Take kubecred-exec away from before the plugins of kubeconfigs",
 		Example: `  kubecred kubeconfig unwrap --diff --dry-run
   kubecred kubeconfig unwrap --kubeconfig prod.yaml`,
-		Args: cobra.NoArgs,
+		Args: noArguments("name a kubeconfig with --kubeconfig"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.edit(cmd.Context(), &o, (*kubeconfig.File).Unwrap)
 		},

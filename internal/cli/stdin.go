@@ -8,6 +8,8 @@ import (
 	"runtime"
 
 	"golang.org/x/term"
+
+	"github.com/kubecred/kubecred/internal/inputfile"
 )
 
 // stdin is an input that may block for ever, a terminal or a pipe, whose reads
@@ -75,6 +77,19 @@ func (s *stdin) Read(p []byte) (int, error) {
 	case <-s.ctx.Done():
 		return 0, s.ctx.Err()
 	}
+}
+
+// open opens an input that a person named: stdin for "-", else a file, or a pipe
+// such as a shell's <(command).
+func (a *app) open(ctx context.Context, name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(a.Stdin), nil
+	}
+	f, err := inputfile.Open(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return f, nil
 }
 
 // question returns stdin where it is a terminal, where a person can be asked, and

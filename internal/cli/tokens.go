@@ -40,7 +40,7 @@ func (a *app) tokensCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tokens",
 		Short: "Find service account tokens that are about to die",
-		Args:  cobra.NoArgs,
+		Args:  subcommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.tokensScanCommand(), a.tokensListCommand(), a.tokensRestartCommand())
@@ -72,7 +72,7 @@ the last hour or for --since:
   zcat audit-*.gz | kubecred tokens scan --profile upstream -
   kubecred tokens scan --profile eks --since 24h -o json audit.log
   kubecred tokens scan -o ics cloudwatch://eu-west-1/prod > deaths.ics`,
-		Args: cobra.MinimumNArgs(1),
+		Args: between(1, -1, "give a SOURCE: an audit log, a directory of them, - for stdin, cloudwatch://... or loki+https://..."),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := out.check(report.Names()); err != nil {
 				return err

@@ -60,7 +60,7 @@ workload takes the place of the guess.`,
 		Example: `  kubecred tokens list
   kubecred tokens list --context prod -n kube-system -n logging
   kubecred tokens list --audit-log /var/log/kubernetes/audit/ -o html > tokens.html`,
-		Args: cobra.NoArgs,
+		Args: noArguments("name an audit log with --audit-log, a namespace with -n"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if printRBAC {
 				fmt.Fprint(a.Stdout, listRBAC)

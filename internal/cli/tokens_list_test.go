@@ -93,7 +93,7 @@ func TestTokensListFailures(t *testing.T) {
 		{[]string{"--kubeconfig", config, "--context", "nope"}, "kubeconfig " + config + ` has no context "nope": it has prod`},
 		{[]string{"-o", "yaml", "--kubeconfig", config}, `-o "yaml": use one of `},
 		{nil, "no cluster is named: give --kubeconfig, set KUBECONFIG, or run in a pod"},
-		{[]string{"extra"}, `unknown command "extra" for "kubecred tokens list"`},
+		{[]string{"extra"}, `kubecred tokens list takes no arguments, and "extra" was given: `},
 	}
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	for _, tt := range tests {
