@@ -84,6 +84,8 @@ type Sign struct {
 	// What was seen there, in a few words, with no secret in it.
 	What   string
 	Weight int
+	// said tells that a program said it, and not that a file is like that.
+	said bool
 }
 
 // Judge judges the inputs together.
@@ -134,6 +136,28 @@ func rank(causes []Cause) {
 			strings.Compare(a.Rule, b.Rule),
 		)
 	})
+}
+
+// strong is the weight from which a text is that of one fault and no other.
+const strong = 10
+
+// saidFirst puts what a program complained about before what merely stands in a
+// file: a flaw of the file that the error does not speak of is not why it failed.
+func saidFirst(causes []Cause) {
+	said := func(c Cause) bool {
+		return slices.ContainsFunc(c.Signs, func(s Sign) bool { return s.said && s.Weight > 2 })
+	}
+	if len(causes) == 0 || said(causes[0]) {
+		return
+	}
+	for i, c := range causes {
+		if c.Sure && slices.ContainsFunc(c.Signs, func(s Sign) bool { return s.said && s.Weight >= strong }) {
+			c.Score = causes[0].Score // the order stays one of weights
+			copy(causes[1:i+1], causes[:i])
+			causes[0] = c
+			return
+		}
+	}
 }
 
 // Fault tells whether the inputs hold a sign of something that failed, so that

@@ -134,6 +134,7 @@ func (e *evidence) settle() {
 	for _, f := range e.later {
 		f()
 	}
+	e.namePlugin()
 	e.comparePullSecret()
 	e.compareAudiences()
 	e.lookUpARNs()

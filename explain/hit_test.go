@@ -71,6 +71,7 @@ var pastes = map[string][]string{
 	"irsa-key-typo":                {"apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: a\n  namespace: b\n  annotations:\n    eks.amazonaws.com/role: arn:aws:iam::111122223333:role/r\n"},
 	"subpath-token":                {"apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - name: c\n    image: busybox\n    volumeMounts:\n    - {name: t, mountPath: /var/run/token, subPath: token}\n  volumes:\n  - name: t\n    projected:\n      sources:\n      - serviceAccountToken: {path: token, audience: vault}\n"},
 	"istio-cni-frozen":             {`plugin type="istio-cni" name="istio-cni" failed (add): Unauthorized`},
+	"plugin-hangs":                 {"W0427 20:52:20.707903 1822168 transport.go:260] Unable to cancel request for *exec.roundTripper"},
 	"kubelet-clock":                {"jwt: Token used before issued"},
 	"oidc-token-expired":           {jwt(`{"iss":"https://idp.example.com","aud":"kubernetes","sub":"alice","exp":1700003600,"iat":1700000000}`)},
 	"account-not-twelve":           {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: aws-auth, namespace: kube-system}\ndata:\n  mapAccounts: |\n    - 12345678901\n"},

@@ -62,7 +62,7 @@ func judgeRules(e *evidence) []Cause {
 			continue
 		}
 		if s, ok := e.match(m.pattern); ok {
-			s.Weight = weightMessage
+			s.Weight, s.said = weightMessage, true
 			causes = mergeMessage(causes, m, s, e)
 		}
 	}
@@ -73,6 +73,7 @@ func judgeRules(e *evidence) []Cause {
 		causes[i].Sure = causes[i].Sure && causes[i].Score >= sureFrom
 	}
 	rank(causes)
+	saidFirst(causes)
 	return finish(e, causes)
 }
 
@@ -236,11 +237,13 @@ func (c *cond) holds(e *evidence) ([]Sign, bool) {
 	switch {
 	case c.pattern != nil:
 		s, ok := e.match(c.pattern)
+		s.said = true
 		return weight(s, weightText), ok
 	case c.Message != "":
 		for _, m := range messages() {
 			if m.code.Code == c.Message {
 				if s, ok := e.match(m.pattern); ok {
+					s.said = true
 					return weight(s, weightMessage), true
 				}
 			}

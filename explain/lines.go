@@ -56,6 +56,13 @@ var lineShapes = sync.OnceValue(func() []lineShape {
 		}),
 		line("invalid bearer token", `(invalid bearer token)`, fact1("apiserver.invalidBearer")),
 
+		line("executable ", `executable (\S+?) (?:failed with exit code|not found)`, fact1("plugin.failed")),
+		line("executable file not found", `exec: \\*"([^"\\]+)\\*": executable file not found`, fact1("plugin.failed")),
+		line("fork/exec", `fork/exec (\S+?):`, fact1("plugin.failed")),
+		line("command failed", `Command failed: (\S+)`, fact1("plugin.failed")),
+		line("tsh ", `(?:^|[$>]\s*)(tsh) (?:status|login|kube)\b`, fact1("plugin.failed")),
+		line("doctl ", `(?:^|[$>]\s*|run ')(doctl) (?:auth|kubernetes)\b`, fact1("plugin.failed")),
+
 		line("aws-cli/", `aws-cli/(\d[\d.]*)`, fact1("awscli.version")),
 		line("python/", `aws-cli/\S+ Python/(\d[\d.]*)`, fact1("awscli.python")),
 		line("eksctl", `eksctl(?: version)?[: ]+v?(\d+\.\d+\.\d+)`, fact1("eksctl.version")),
@@ -84,6 +91,7 @@ var lineShapes = sync.OnceValue(func() []lineShape {
 		line("arn:aws", `(arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:[0-9Xx*]*:[A-Za-z0-9+=,.@_/:{}*-]+)`, func(e *evidence, m []string, w finding.Where) { e.arn(m[1], w) }),
 		line("image", `(?i)\bimage["']?\s*[:=]\s*\\?["']?([a-z0-9][\w.-]*(?::\d+)?/[\w./@:-]+)`, func(e *evidence, m []string, w finding.Where) { e.image(m[1], w) }),
 		line("image", `(?i)(?:pull(?:ing)? image|back-off pulling image|pull and unpack image|resolve reference|for) \\*"([a-z0-9][\w.-]*(?::\d+)?/[\w./@:-]+)`, func(e *evidence, m []string, w finding.Where) { e.image(m[1], w) }),
+		line("image pull failed for", `image pull failed for ([a-z0-9][\w.-]*(?::\d+)?/[\w./@:-]+)`, func(e *evidence, m []string, w finding.Where) { e.image(m[1], w) }),
 		line(".dkr.ecr", `\b(\d{12}\.dkr[.-]ecr(?:-fips)?\.[\w-]+\.[\w.]+/[\w./@:-]+)`, func(e *evidence, m []string, w finding.Where) { e.image(m[1], w) }),
 		line("public.ecr.aws", `\b(public\.ecr\.aws/[\w./@:-]+)`, func(e *evidence, m []string, w finding.Where) { e.image(m[1], w) }),
 		line(".azurecr.", `\b([\w-]+\.azurecr\.\w+/[\w./@:-]+)`, func(e *evidence, m []string, w finding.Where) { e.image(m[1], w) }),
@@ -245,7 +253,7 @@ func (e *evidence) env(name, value string, w finding.Where) {
 	if name == "" {
 		return
 	}
-	if secretEnv.MatchString(name) && !strings.HasSuffix(name, "_FILE") {
+	if secretEnv.MatchString(name) && !strings.HasSuffix(name, "_FILE") && !strings.HasSuffix(name, "_URI") {
 		value = "set"
 	}
 	e.add("env."+name, cmpOr(Redacted(value), "(empty)"), w)
