@@ -5,24 +5,31 @@ package auditlog
 // earlier one, byte for byte, is not read but known: the texts around the id and
 // the times are compared by their hashes, under the key of the scan's senders.
 
-// again is an event that was read, without its id and its times.
+// again is an event that was read, without its id and its times. It is as long as
+// the lines of a processor's cache, for there are too many for the nearest ones.
 type again struct {
 	// The hashes of its text: from the id to near its end, from there to the times,
 	// and behind them.
 	head, middle, tail uint64
 
+	sender *Sender
+	client *Client
+
 	size      uint16 // the length of the line, 0 while the event was met only once
 	id, times uint16 // where its id and its times begin
+	user      uint16 // and its user, with the client behind it
+	stage     uint16 // how long the name of its stage is
 	code      int16
-	sender    *Sender
-	client    *Client
-
-	stage, name, credential, podName, podUID, nodeName, ip, agent span
+	used      bool // since it was last in the way of another one
+	_         [11]byte
 }
 
 const (
-	agains   = 1 << 13 // how many are kept, a power of two
-	maxAgain = 16 << 10
+	// How many are kept, a power of two: few at first, many where few are not
+	// enough. An event may be in either place of two.
+	fewAgains  = 1 << 13
+	manyAgains = 1 << 15
+	maxAgain   = 16 << 10
 
 	staged = `"` + keyStaged
 	// endSize is how much of a line's end is left out of its first hash, since the
@@ -33,22 +40,25 @@ const (
 
 // fast reads an event of the shape in which the API server writes it, and that
 // takes up the whole line. It reports false for any other.
-func (d *decoder) fast(line []byte, ev *Event) bool {
-	if d.habit.pause > 0 {
-		d.habit.pause--
+func (d *decoder) fast(line []byte, p parts, ev *Event) bool {
+	if p.id == 0 {
 		return d.quick(line, ev)
 	}
-	k, p := d.seen(line)
+	places := d.pair(p)
+	k := places.find(p)
 	same := k != nil && d.same(line, k, p, ev)
-	d.habit.note(same)
 	if same {
-		return true
-	}
-	if !d.quick(line, ev) {
+		k.used = true
+		d.habit.hits++
+	} else if !d.quick(line, ev) {
 		return false
-	}
-	if k != nil {
+	} else if k != nil {
 		d.keep(line, k, p, ev)
+	} else if k = places.room(&d.habit); k != nil {
+		*k = again{head: p.head}
+	}
+	if d.habit.tries++; d.habit.tries == habitTries && d.habit.judge(len(d.agains) < manyAgains/2) {
+		d.agains = make([]pair, min(4*len(d.agains), manyAgains/2))
 	}
 	return true
 }
@@ -58,59 +68,121 @@ func (d *decoder) fast(line []byte, ev *Event) bool {
 // waits, each time longer, before it looks again.
 type habit struct {
 	tries, hits, pause, wait int
+	crowded                  int // how often there was no room for one more
 }
 
-func (h *habit) note(hit bool) {
-	if hit {
-		h.hits++
-	}
-	if h.tries++; h.tries < agains {
-		return
-	}
-	if 2*h.hits >= h.tries {
+const habitTries = 1 << 13
+
+// judge tells whether there should be more room, if there may be.
+func (h *habit) judge(more bool) (grow bool) {
+	switch grow = more && 16*h.crowded >= h.tries; {
+	case grow:
+	case 2*h.hits >= h.tries:
 		h.wait = 0
-	} else {
-		h.wait = min(max(2*h.wait, 4*agains), 64*agains)
+	default:
+		h.wait = min(max(2*h.wait, 4*habitTries), 64*habitTries)
+		h.pause = h.wait
 	}
-	h.tries, h.hits, h.pause = 0, 0, h.wait
+	h.tries, h.hits, h.crowded = 0, 0, 0
+	return grow
 }
 
-// parts are where a line's id begins, and the hash of its first part behind that.
+// parts are where a line's id begins, 0 for a line that is not to be looked for,
+// and the hash of its first part behind that.
 type parts struct {
 	head uint64
 	id   int
 }
 
-// seen takes a line apart, and returns the place of the events that have its hash.
-// It returns nil where the line is none of those that are kept.
-func (d *decoder) seen(line []byte) (*again, parts) {
-	if len(line) < minAgain || len(line) > maxAgain {
-		return nil, parts{}
+// parts takes a line apart.
+func (d *decoder) parts(line []byte) parts {
+	if d.habit.pause > 0 {
+		d.habit.pause--
+		return parts{}
+	}
+	if d.strict || len(line) < minAgain || len(line) > maxAgain {
+		return parts{}
 	}
 	c := cursor{b: line}
 	if !c.take(quickStart) {
 		if !c.take(keyStart) {
-			return nil, parts{}
+			return parts{}
 		}
 		if _, ok := c.until(); !ok || !c.take(keyAuditID) {
-			return nil, parts{}
+			return parts{}
 		}
 	}
-	p := parts{id: c.i}
-	if len(line)-p.id < minAgain-len(quickStart) {
-		return nil, parts{}
+	if len(line)-c.i < minAgain-len(quickStart) {
+		return parts{}
 	}
 	if d.agains == nil {
-		d.agains = new([agains]again)
+		d.agains = make([]pair, fewAgains/2)
 	}
-	p.head = d.known.sum(line[p.id+uuidLen : len(line)-endSize])
-	return &d.agains[p.head%agains], p
+	return parts{d.known.sum(line[c.i+uuidLen : len(line)-endSize]), c.i}
+}
+
+// look takes the lines of a text apart that end at the given places, and looks at
+// the events that may be the same. What these hold is far away in memory; here no
+// line waits for what the one before it finds, as it would later on.
+func (d *decoder) look(text []byte, from int, ends []int32) []parts {
+	d.looked = d.looked[:0]
+	for _, to := range ends {
+		d.looked = append(d.looked, d.parts(trimEnd(text[from:to])))
+		from = int(to) + 1
+	}
+	for _, p := range d.looked {
+		if p.id != 0 {
+			d.near += uint64(d.pair(p)[0].size)
+		}
+	}
+	for _, p := range d.looked {
+		if p.id == 0 {
+			continue
+		}
+		if k := d.pair(p).find(p); k != nil && k.sender != nil {
+			d.near += uint64(k.sender.user.size)
+		}
+	}
+	return d.looked
+}
+
+// pair are the two places for events with the same end of their hashes.
+type pair [2]again
+
+func (d *decoder) pair(p parts) *pair { return &d.agains[p.head&uint64(len(d.agains)-1)] }
+
+// find returns the event with the line's hash, or nil.
+func (two *pair) find(p parts) *again {
+	switch p.head {
+	case two[0].head:
+		return &two[0]
+	case two[1].head:
+		return &two[1]
+	}
+	return nil
+}
+
+// room returns the place for a new event, or nil where both are in use.
+func (two *pair) room(h *habit) *again {
+	for i := range two {
+		if two[i].size == 0 {
+			return &two[i]
+		}
+	}
+	h.crowded++
+	for i := range two {
+		if !two[i].used {
+			return &two[i]
+		}
+		two[i].used = false
+	}
+	return nil
 }
 
 // same reads the line's event if all of it but the id and the times was read
 // before.
 func (d *decoder) same(line []byte, k *again, p parts, ev *Event) (ok bool) {
-	if k.head != p.head || int(k.size) != len(line) || int(k.id) != p.id {
+	if int(k.size) != len(line) || int(k.id) != p.id {
 		return false
 	}
 	at := int(k.times) + len(keyTime)
@@ -123,20 +195,15 @@ func (d *decoder) same(line []byte, k *again, p parts, ev *Event) (ok bool) {
 	if ev.Time, ok = d.clock.parse(line[at : at+microTime]); !ok {
 		return false
 	}
-	ev.AuditID, ev.Stage, ev.Code = id, k.stage.of(line), int(k.code)
-	ev.Username, ev.CredentialID = k.name.of(line), k.credential.of(line)
-	ev.PodName, ev.PodUID, ev.NodeName = k.podName.of(line), k.podUID.of(line), k.nodeName.of(line)
-	ev.SourceIP, ev.UserAgent = k.ip.of(line), k.agent.of(line)
-	ev.Sender, ev.Client = k.sender, k.client
+	stage, user := p.id+uuidLen+len(keyStage), line[k.user:]
+	ev.AuditID, ev.Stage, ev.Code = id, line[stage:stage+int(k.stage)], int(k.code)
+	k.sender.tell(user, ev)
+	k.client.tell(user[k.sender.user.size:], ev)
 	return true
 }
 
 // keep notes the event of a line at its place, when it comes for the second time.
 func (d *decoder) keep(line []byte, k *again, p parts, ev *Event) {
-	if k.head != p.head {
-		k.head, k.size = p.head, 0
-		return
-	}
 	at := d.times + len(keyTime)
 	second := at + microTime + len(staged)
 	if d.times < len(line)-endSize || second+microTime >= len(line) || string(line[at+microTime:second]) != staged || line[second+microTime] != '"' ||
@@ -145,9 +212,7 @@ func (d *decoder) keep(line []byte, k *again, p parts, ev *Event) {
 	}
 	*k = again{
 		head: p.head, middle: d.known.sum(line[len(line)-endSize : at]), tail: d.known.sum(line[second+microTime:]),
-		size: uint16(len(line)), id: uint16(p.id), times: uint16(d.times), code: int16(ev.Code), sender: ev.Sender, client: ev.Client,
-		stage: spanOf(line, ev.Stage), name: spanOf(line, ev.Username), credential: spanOf(line, ev.CredentialID),
-		podName: spanOf(line, ev.PodName), podUID: spanOf(line, ev.PodUID), nodeName: spanOf(line, ev.NodeName),
-		ip: spanOf(line, ev.SourceIP), agent: spanOf(line, ev.UserAgent),
+		sender: ev.Sender, client: ev.Client,
+		size: uint16(len(line)), id: uint16(p.id), times: uint16(d.times), user: uint16(d.user), stage: uint16(len(ev.Stage)), code: int16(ev.Code),
 	}
 }

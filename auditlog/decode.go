@@ -18,9 +18,12 @@ type decoder struct {
 	known *senders
 	clock clock
 	// agains are events that were read before, by the hash of their first part.
-	agains *[agains]again
+	agains []pair
 	habit  habit
-	times  int // where those of the event that quick read last begin
+	looked []parts // of the lines that are being decoded
+	near   uint64  // what was looked at only so that it is near
+	// Where the user and the times of the event that quick read last begin.
+	user, times int
 	// ends of lines that are being decoded.
 	ends []int32
 	// fields of the row of a query's result that is being read.

@@ -60,8 +60,9 @@ func (s *scan) piece(st *stream, d *decoder, text []byte, at spot) {
 	} else {
 		for from := 0; from < len(text); {
 			ends := d.lineEnds(text, from)
-			for _, to := range ends {
-				if err := d.whole(text[from:to]); err != nil {
+			looked := d.look(text, from, ends)
+			for i, to := range ends {
+				if err := d.whole(text[from:to], looked[i]); err != nil {
 					note(from, err)
 				}
 				from = int(to) + 1

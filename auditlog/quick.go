@@ -213,7 +213,7 @@ func (d *decoder) client(c *cursor, ev *Event) (ok bool) {
 	if s != nil {
 		if last := s.last.Load(); last != nil && d.known.next(list, &last.list) {
 			c.i += last.list.size
-			ev.SourceIP, ev.UserAgent, ev.Client = last.ip.of(list), last.agent.of(list), last
+			last.tell(list, ev)
 			return true
 		}
 	}

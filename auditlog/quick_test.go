@@ -39,7 +39,7 @@ func agree(t *testing.T, fast *decoder, line []byte) (took bool) {
 	err := d.line(line)
 	for range 4 { // the second time its sender is known, in the end all of it
 		var ev Event
-		if took = fast.fast(line, &ev); !took || err != nil {
+		if took = fast.fast(line, fast.parts(line), &ev); !took || err != nil {
 			continue // damaged where quick does not look
 		}
 		if len(d.events) != 1 {
@@ -170,8 +170,8 @@ func testAgain(t *testing.T, usual string) {
 			t.Fatal("not taken:", line)
 		}
 	}
-	k, p := d.seen([]byte(usual))
-	if k == nil || !d.same([]byte(usual), k, p, &Event{}) {
+	p := d.parts([]byte(usual))
+	if k := d.pair(p).find(p); k == nil || !d.same([]byte(usual), k, p, &Event{}) {
 		t.Fatal("the usual event is not known again")
 	}
 	for i := range usual {
@@ -183,12 +183,11 @@ func testAgain(t *testing.T, usual string) {
 			line[i] = c
 			fresh := &decoder{known: newSenders()}
 			var got, want Event
-			took, first := d.fast(line, &got), fresh.quick(line, &want)
+			took, first := d.fast(line, d.parts(line), &got), fresh.quick(line, &want)
 			if took != first || took && asText(got) != asText(want) {
 				t.Fatalf("byte %d is %q: %v %s, want %v %s", i, c, took, asText(got), first, asText(want))
 			}
-			k, p := d.seen([]byte(usual))
-			if k == nil || k.head != p.head { // lost its place
+			if d.pair(p).find(p) == nil { // lost its place
 				agree(t, d, []byte(usual))
 			}
 		}
@@ -200,18 +199,19 @@ func testAgain(t *testing.T, usual string) {
 func TestHabit(t *testing.T) {
 	d := &decoder{known: newSenders()}
 	usual := strings.Replace(odd()["usual"], `allowed by`, `allowed by `+strings.Repeat("x", 150), 1)
-	for i := range 2 * agains {
+	for i := range 2 * habitTries {
 		var ev Event
-		if !d.fast([]byte(strings.Replace(usual, "/api/v1/pods", fmt.Sprintf("/api/v1/%d", i), 1)), &ev) {
+		line := []byte(strings.Replace(usual, "/api/v1/pods", fmt.Sprintf("/api/v1/%d", i), 1))
+		if !d.fast(line, d.parts(line), &ev) {
 			t.Fatal("not taken")
 		}
 	}
 	if d.habit.pause == 0 {
 		t.Error("looks on in vain")
 	}
-	for range 8 * agains {
+	for range 8 * habitTries {
 		var ev Event
-		d.fast([]byte(usual), &ev)
+		d.fast([]byte(usual), d.parts([]byte(usual)), &ev)
 	}
 	if d.habit.pause != 0 || d.habit.wait != 0 {
 		t.Errorf("does not look again: %+v", d.habit)

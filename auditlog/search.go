@@ -143,7 +143,7 @@ func (d *decoder) decodeHits(text []byte, bad func(from int, err error)) (skippe
 			stop = hit + i
 		}
 		skipped = skipped || start > done
-		if err := d.whole(text[start:stop]); err != nil {
+		if err := d.whole(text[start:stop], parts{}); err != nil {
 			bad(start, err)
 		}
 		done = min(stop+1, len(text))
@@ -165,11 +165,11 @@ func keepHits(events []Event, from int) []Event {
 }
 
 // whole decodes a line, in the quickest way that fits.
-func (d *decoder) whole(line []byte) error {
+func (d *decoder) whole(line []byte, p parts) error {
 	if !d.strict {
 		d.events = append(d.events, Event{})
 		ev := &d.events[len(d.events)-1]
-		if d.fast(trimEnd(line), ev) {
+		if d.fast(trimEnd(line), p, ev) {
 			return nil
 		}
 		d.events = d.events[:len(d.events)-1]

@@ -27,11 +27,23 @@ type Sender struct {
 	misses, differs atomic.Uint32
 }
 
+// tell fills in what an event's user says. The text begins with the user.
+func (s *Sender) tell(text []byte, ev *Event) {
+	ev.Sender = s
+	ev.Username, ev.CredentialID = s.name.of(text), s.id.of(text)
+	ev.PodName, ev.PodUID, ev.NodeName = s.podName.of(text), s.podUID.of(text), s.nodeName.of(text)
+}
+
 // Client is from where a sender made requests, shared by the events in which it
 // stands byte for byte the same.
 type Client struct {
 	list      known // the addresses and the user agent
 	ip, agent span
+}
+
+// tell fills in from where an event came. The text begins with the addresses.
+func (c *Client) tell(text []byte, ev *Event) {
+	ev.SourceIP, ev.UserAgent, ev.Client = c.ip.of(text), c.agent.of(text), c
 }
 
 // known is a text that was read before.
@@ -100,6 +112,7 @@ func (k *senders) clear(slots int) {
 
 // sender reads the user at the cursor, up to and over its bracket.
 func (d *decoder) sender(c *cursor, ev *Event) bool {
+	d.user = c.i
 	rest := c.b[c.i:]
 	key := hashUser(rest)
 	slots := *d.known.slots.Load()
@@ -110,9 +123,7 @@ func (d *decoder) sender(c *cursor, ev *Event) bool {
 		}
 		if s.key == key && d.known.next(rest, &s.user) {
 			c.i += s.user.size
-			ev.Sender = s
-			ev.Username, ev.CredentialID = s.name.of(rest), s.id.of(rest)
-			ev.PodName, ev.PodUID, ev.NodeName = s.podName.of(rest), s.podUID.of(rest), s.nodeName.of(rest)
+			s.tell(rest, ev)
 			return true
 		}
 	}

@@ -119,7 +119,7 @@ func (d *decoder) inner(text []byte, wraps int) error {
 	if !d.strict {
 		d.events = append(d.events, Event{})
 		ev := &d.events[len(d.events)-1]
-		if d.fast(text, ev) {
+		if d.fast(text, d.parts(text), ev) {
 			return nil
 		}
 		d.events = d.events[:len(d.events)-1]
