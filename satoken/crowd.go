@@ -3,6 +3,7 @@ package satoken
 import (
 	"bytes"
 	"math"
+	"time"
 
 	"github.com/kubecred/kubecred/auditlog"
 )
@@ -17,31 +18,37 @@ type crowd struct {
 	early, late    int64
 	fresh          int   // by how many ids the sets of fresh tokens grew
 	rest           []int // the events that are not counted yet
+	near           int   // what was looked at only so that it is near
 }
 
 // share counts the events of tokens that are known. t.mu is held for reading.
 func (t *Tally) share(events []auditlog.Event) crowd {
 	c := crowd{newest: math.MinInt64, oldest: math.MaxInt64}
+	c.look(events)
+	from, until := int64(math.MinInt64), int64(math.MaxInt64)
+	if !t.o.From.IsZero() {
+		from = nanos(t.o.From)
+	}
+	if !t.o.Until.IsZero() {
+		until = nanos(t.o.Until)
+	}
 	for i := range events {
 		ev := &events[i]
-		if !t.o.From.IsZero() && ev.Time.Before(t.o.From) {
+		at := ev.Time.UnixNano() // of the years that an event may be of
+		if at < from {
 			c.early++
 			continue
 		}
-		if !t.o.Until.IsZero() && ev.Time.After(t.o.Until) {
+		if at > until {
 			c.late++
 			continue
 		}
-		at := ev.Time.UnixNano()
 		c.newest, c.oldest = max(c.newest, at), min(c.oldest, at)
 		if len(ev.Mark) > 0 || len(ev.Issued) > 0 {
 			c.rest = append(c.rest, i)
 			continue
 		}
-		var n *note
-		if ev.Sender != nil {
-			n, _ = ev.Sender.Note.(*note)
-		}
+		n := noteOf(ev)
 		switch {
 		case n != nil && n.tally == t && n.forgets == t.forgets:
 			grown, ok := n.count(ev, at, t.budget.fresh.each)
@@ -58,24 +65,59 @@ func (t *Tally) share(events []auditlog.Event) crowd {
 	return c
 }
 
+// noteOf returns what was noted of an event's sender, or nil.
+func noteOf(ev *auditlog.Event) (n *note) {
+	if ev.Sender != nil {
+		n, _ = ev.Sender.Note.(*note)
+	}
+	return n
+}
+
+// look looks at the notes and at the tokens of events. They are far away in memory,
+// and when they are needed one event would wait for the other's.
+func (c *crowd) look(events []auditlog.Event) {
+	for i := range events {
+		if n := noteOf(&events[i]); n != nil {
+			c.near += n.forgets
+		}
+	}
+	for i := range events {
+		if n := noteOf(&events[i]); n != nil {
+			c.near += len(n.token.account)
+		}
+	}
+}
+
+// nanos is a bound's time, as far as an event's may be from it.
+func nanos(t time.Time) int64 {
+	switch y := t.UTC().Year(); {
+	case y < 1700:
+		return math.MinInt64
+	case y >= 2250:
+		return math.MaxInt64
+	}
+	return t.UnixNano()
+}
+
 // count counts an event that says nothing new of its token, and returns by how
 // many ids its set grew. It reports false where the event's client is new.
 func (n *note) count(ev *auditlog.Event, at int64, limit int) (grown int, ok bool) {
 	tok := n.token
 	id := hashID(ev.AuditID)
 	tok.mu.Lock()
-	defer tok.mu.Unlock()
-	if ev.Client == nil || ev.Client != n.client {
-		if !tok.knows(ev) {
-			return 0, false
+	if ok = ev.Client != nil && ev.Client == n.client; !ok {
+		if ok = tok.knows(ev); ok {
+			n.client = ev.Client
 		}
-		n.client = ev.Client
 	}
-	tok.first, tok.last = min(tok.first, at), max(tok.last, at)
-	if tok.issued != 0 {
-		return 0, true // only marked requests are counted then
+	if ok {
+		tok.first, tok.last = min(tok.first, at), max(tok.last, at)
+		if tok.issued == 0 { // only marked requests are counted otherwise
+			grown = tok.ids.insert(id, limit)
+		}
 	}
-	return tok.ids.insert(id, limit), true
+	tok.mu.Unlock()
+	return grown, ok
 }
 
 // knows tells whether the event's client was noted before.

@@ -10,14 +10,14 @@ import (
 // needed, and multiplies: an estimate that depends neither on the order in which
 // ids come nor on how often one comes.
 type idSet struct {
+	waits uint8
+	shift uint8
+	limit int
+	n     int
+	table []uint64 // open addressing, a power of two long; 0 is free
 	// Hashes wait until there are several: the table is often far away in
 	// memory, and several are not much more work than one.
 	waiting [8]uint64
-	waits   uint8
-	shift   uint8
-	limit   int
-	n       int
-	table   []uint64 // open addressing, a power of two long; 0 is free
 }
 
 // insert adds a hash and reports by how many elements the set grew, now that
@@ -51,7 +51,7 @@ func (s *idSet) settle() int {
 // put adds a hash and tells whether it is new.
 func (s *idSet) put(h uint64) bool {
 	if 4*s.n >= 3*len(s.table) {
-		s.rehash(max(4, 2*len(s.table)))
+		s.rehash(max(16, 2*len(s.table)))
 	}
 	mask := uint64(len(s.table) - 1)
 	for i := h & mask; ; i = (i + 1) & mask {
@@ -66,14 +66,30 @@ func (s *idSet) put(h uint64) bool {
 	}
 }
 
-// rehash moves what is below the threshold into a table of the given length.
+// rehash moves all into a table of the given length.
 func (s *idSet) rehash(size int) {
 	old := s.table
 	s.table, s.n = make([]uint64, size), 0
 	for _, h := range old {
-		if h != 0 && h>>(64-s.shift) == 0 {
+		if h != 0 {
 			s.put(h)
 		}
+	}
+}
+
+// sift keeps what is below the threshold.
+func (s *idSet) sift() {
+	var few [256]uint64
+	kept := few[:0]
+	for _, h := range s.table {
+		if h != 0 && h>>(64-s.shift) == 0 {
+			kept = append(kept, h)
+		}
+	}
+	clear(s.table)
+	s.n = 0
+	for _, h := range kept {
+		s.put(h)
 	}
 }
 
@@ -97,7 +113,7 @@ func (s *idSet) trim(limit int) {
 func (s *idSet) shrink() {
 	for s.n > s.limit && s.shift < 63 {
 		s.shift++
-		s.rehash(len(s.table))
+		s.sift()
 	}
 }
 
@@ -110,7 +126,6 @@ func (s *idSet) count() (n int64, exact bool) {
 // hashID spreads an audit id over 64 bits, the same in every run.
 func hashID(id []byte) uint64 {
 	const a, b, c, d = 0x9e3779b97f4a7c15, 0xd6e8feb86659fd93, 0xa0761d6478bd642f, 0xe7037ed1a0b428db
-	word := binary.LittleEndian.Uint64
 	h := uint64(len(id)) * a
 	if len(id) == 36 {
 		// Nearly all are UUIDs: their parts need not wait for one another.
@@ -124,6 +139,8 @@ func hashID(id []byte) uint64 {
 	copy(last[:], id)
 	return mix(mix(h^word(last[:])^a, b)^b, a)
 }
+
+func word(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
 func mix(x, y uint64) uint64 {
 	hi, lo := bits.Mul64(x, y)

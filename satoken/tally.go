@@ -54,14 +54,17 @@ const (
 // token is what was seen of one token. Its lock is for those who share the tally;
 // who has the tally alone needs none.
 type token struct {
-	mu                         sync.Mutex
-	account, pod, podUID, node string
-	id                         string
-	first, last                int64 // unix nanoseconds
-	issued                     int64 // unix seconds, by the marks; 0 if it was never marked
-	ids                        idSet
-	clients                    []Client // sorted
-	issue                      *issue
+	// What each use of the token asks for stands first, and together.
+	mu          sync.Mutex
+	account     string
+	first, last int64 // unix nanoseconds
+	issued      int64 // unix seconds, by the marks; 0 if it was never marked
+	ids         idSet
+
+	pod, podUID, node string
+	id                string
+	clients           []Client // sorted
+	issue             *issue
 }
 
 // Client is who a request says it comes from.
