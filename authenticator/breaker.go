@@ -13,6 +13,8 @@ import (
 // breaker stops calls to an endpoint that does not answer, and lets one
 // through now and then to see whether it does again.
 type breaker struct {
+	host string // one copy for all that is known of its tokens
+
 	mu       sync.Mutex
 	failures int
 	until    time.Time // closed where zero

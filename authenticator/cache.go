@@ -13,8 +13,10 @@ import (
 // key is a token's SHA-256 hash. The token itself is never kept.
 type key [32]byte
 
-// known is what STS said of a token.
+// known is what STS said of a token. There are many, so it holds few pointers
+// and is looked at by the garbage collector soon.
 type known struct {
+	key      key
 	id       iammap.Identity
 	endpoint string
 	cluster  string
@@ -28,29 +30,25 @@ type known struct {
 	answer atomic.Pointer[answer]
 }
 
-// answer is a decision as it is given. It does not change.
+// answer is a decision as it is given. It does not change, but for its encoded
+// forms, each of which is made when it is first wanted.
 type answer struct {
 	table        *iammap.Table
 	decision     decision
-	forms        *forms
 	resolvedTill time.Time // an EC2 name is asked for again after this
-}
 
-// forms are the encoded forms of a status, each made when it is first wanted.
-type forms struct {
-	status      status
 	v1, v1beta1 atomic.Pointer[[]byte]
 }
 
-func (f *forms) body(apiVersion string) []byte {
-	form := &f.v1
+func (a *answer) body(apiVersion string) []byte {
+	form := &a.v1
 	if apiVersion == groupV1beta1 {
-		form = &f.v1beta1
+		form = &a.v1beta1
 	}
 	if b := form.Load(); b != nil {
 		return *b
 	}
-	b := encode(apiVersion, f.status)
+	b := a.appendReview(make([]byte, 0, a.decision.size()), apiVersion)
 	form.Store(&b)
 	return b
 }
@@ -66,13 +64,8 @@ const shards = 16
 type shard struct {
 	mu    sync.Mutex
 	items map[key]*list.Element
-	order list.List // of *item, the most recently used first
+	order list.List // of *known, the most recently used first
 	max   int
-}
-
-type item struct {
-	key   key
-	known *known
 }
 
 // newCache keeps at most size tokens; 0 keeps none.
@@ -96,16 +89,17 @@ func (c *cache) get(k key, now time.Time) *known {
 	if e == nil {
 		return nil
 	}
-	it := e.Value.(*item)
-	if !now.Before(it.known.expires) {
+	kn := e.Value.(*known)
+	if !now.Before(kn.expires) {
 		s.order.Remove(e)
 		delete(s.items, k)
 		return nil
 	}
 	s.order.MoveToFront(e)
-	return it.known
+	return kn
 }
 
+// put keeps what is known of a token, in this cache only.
 func (c *cache) put(k key, kn *known) {
 	s := c.shard(k)
 	if s.max == 0 {
@@ -114,14 +108,16 @@ func (c *cache) put(k key, kn *known) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.items[k]; e != nil {
-		e.Value.(*item).known = kn
+		kn.key = k
+		e.Value = kn
 		s.order.MoveToFront(e)
 		return
 	}
-	s.items[k] = s.order.PushFront(&item{k, kn})
+	kn.key = k
+	s.items[k] = s.order.PushFront(kn)
 	for s.order.Len() > s.max {
 		last := s.order.Back()
-		delete(s.items, last.Value.(*item).key)
+		delete(s.items, last.Value.(*known).key)
 		s.order.Remove(last)
 	}
 }

@@ -18,14 +18,14 @@ import (
 type decision struct {
 	result   string
 	reason   string
-	cached   string // hit, stale, shared or miss
 	user     iammap.ClusterUser
-	id       iammap.Identity
-	entry    string // the file and line that mapped it
+	id       *iammap.Identity // nil where it is not known
+	by       iammap.Match     // the entry that mapped it
 	endpoint string
 	cluster  string
 	retry    time.Duration
 	scrubbed bool
+	review   string // its id, where nobody is let in
 }
 
 // instanceTTL is for how long an answer with an EC2 instance's name is given
@@ -35,7 +35,7 @@ const instanceTTL = time.Minute
 // decide maps an identity.
 func (h *Handler) decide(ctx context.Context, table *iammap.Table, kn *known, sum key, now time.Time) *answer {
 	d := decision{
-		result: resultUnmapped, id: kn.id, endpoint: kn.endpoint, cluster: kn.cluster,
+		result: resultUnmapped, id: &kn.id, endpoint: kn.endpoint, cluster: kn.cluster,
 		scrubbed: slices.Contains(h.o.ScrubbedAccounts, kn.id.Account),
 	}
 	m, ok := table.Lookup(kn.id)
@@ -46,7 +46,7 @@ func (h *Handler) decide(ctx context.Context, table *iammap.Table, kn *known, su
 		}
 		return refusal(table, d, sum)
 	}
-	d.entry = m.Source.Name + ":" + strconv.Itoa(m.Entry.ARNPos.Line)
+	d.by = m
 	u, err := table.User(ctx, m, kn.id, h.o.Instances)
 	switch {
 	case err == nil:
@@ -58,40 +58,38 @@ func (h *Handler) decide(ctx context.Context, table *iammap.Table, kn *known, su
 		return refusal(table, d, sum)
 	}
 	d.result, d.user = resultAuthenticated, u
-	s := status{Authenticated: true, User: userOf(u, kn.id, d.scrubbed)}
-	a := &answer{table: table, decision: d, forms: &forms{status: s}}
-	if strings.Contains(m.Entry.Username+strings.Join(m.Entry.Groups, ""), "{{EC2") {
+	a := &answer{table: table, decision: d}
+	named := func(template string) bool { return strings.Contains(template, "{{EC2") }
+	if named(m.Entry.Username) || slices.ContainsFunc(m.Entry.Groups, named) {
 		a.resolvedTill = now.Add(instanceTTL)
 	}
 	return a
 }
 
 // deny answers for a token that is not one of anybody.
-func (h *Handler) deny(sum key, cached string, err error) *answer {
+func (h *Handler) deny(sum key, err error) *answer {
 	e, ok := errors.AsType[*verify.Error](err)
 	if !ok {
 		e = &verify.Error{Kind: verify.Unavailable, Message: "failed inside", Err: err}
 	}
-	d := decision{result: string(e.Kind), reason: e.Error(), cached: cached, endpoint: e.Endpoint}
+	d := decision{result: string(e.Kind), reason: e.Error(), endpoint: e.Endpoint}
 	if retryable(e) {
 		d.retry = max(e.RetryAfter, time.Second)
 	}
 	return refusal(nil, d, sum)
 }
 
-// refusal is the answer to who is not let in. Its error names the review, so
-// that the API server's log and this one can be read together, and nothing
-// else.
+// refusal is the answer to who is not let in.
 func refusal(table *iammap.Table, d decision, sum key) *answer {
-	s := status{Error: "not authenticated; the webhook's log says why, review " + reviewID(sum)}
-	return &answer{table: table, decision: d, forms: &forms{status: s}}
+	d.review = reviewID(sum)
+	return &answer{table: table, decision: d}
 }
 
 // reviewID names a review without its token.
 func reviewID(sum key) string { return hex.EncodeToString(sum[:6]) }
 
-// log writes the decision.
-func (h *Handler) log(ctx context.Context, sum key, a *answer, took time.Duration) {
+// log writes the decision, which was cached as hit, stale, shared or miss.
+func (h *Handler) log(ctx context.Context, sum key, a *answer, cached string, took time.Duration) {
 	d := &a.decision
 	level, message := slog.LevelInfo, "access granted"
 	if d.result != resultAuthenticated {
@@ -108,13 +106,15 @@ func (h *Handler) log(ctx context.Context, sum key, a *answer, took time.Duratio
 		}
 	}
 	add("reason", d.reason)
-	add("cache", d.cached)
+	add("cache", cached)
 	add("username", d.user.Username)
 	if d.user.Groups != nil {
 		attrs = append(attrs, slog.Any("groups", d.user.Groups))
 	}
-	add("entry", d.entry)
-	if !d.scrubbed {
+	if d.by.Entry != nil {
+		add("entry", d.by.Source.Name+":"+strconv.Itoa(d.by.Entry.ARNPos.Line))
+	}
+	if d.id != nil && !d.scrubbed {
 		add("arn", d.id.ARN)
 		add("userID", d.id.UserID)
 		add("accessKeyID", d.id.AccessKeyID)

@@ -104,8 +104,8 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) bool {
 		http.Error(w, bad.message, bad.status)
 		return false
 	}
-	sum, a := h.find(r.Context(), req.Spec.Token, start)
-	body := a.forms.body(req.APIVersion)
+	sum, a, cached := h.find(r.Context(), req.Spec.Token, start)
+	body := a.body(req.APIVersion)
 	w.Header()["Content-Type"] = jsonType
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	if after := a.retryAfter(); after != "" {
@@ -114,48 +114,43 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) bool {
 	w.WriteHeader(a.code())
 	_, _ = w.Write(body)                      // who is gone is told nothing
 	_ = http.NewResponseController(w).Flush() // the log can wait, who asked can not
-	h.done(r.Context(), sum, a, start)
+	h.done(r.Context(), sum, a, cached, start)
 	return true
 }
 
-// find decides about a token.
-func (h *Handler) find(ctx context.Context, token string, start time.Time) (key, *answer) {
-	sum := key(sha256.Sum256([]byte(token)))
-	return sum, h.review(ctx, sum, token, start)
+// find decides about a token, and says whether STS was asked.
+func (h *Handler) find(ctx context.Context, token string, start time.Time) (sum key, a *answer, cached string) {
+	var room [2 << 10]byte // most tokens fit, and need no copy on the heap
+	sum = sha256.Sum256(append(room[:0], token...))
+	a, cached = h.review(ctx, sum, token, start)
+	return sum, a, cached
 }
 
 // done counts a review and logs it.
-func (h *Handler) done(ctx context.Context, sum key, a *answer, start time.Time) {
+func (h *Handler) done(ctx context.Context, sum key, a *answer, cached string, start time.Time) {
 	took := h.o.Now().Sub(start)
 	h.metrics.done(a.decision.result, took)
-	h.log(ctx, sum, a, took)
+	h.log(ctx, sum, a, cached, took)
 }
 
 var jsonType = []string{"application/json"}
 
 // review decides.
-func (h *Handler) review(ctx context.Context, sum key, token string, now time.Time) *answer {
+func (h *Handler) review(ctx context.Context, sum key, token string, now time.Time) (a *answer, cached string) {
 	kn, cached, err := h.identify(ctx, sum, token, now)
 	if err == nil && kn.refused != nil {
 		err = kn.refused
 	}
 	if err != nil {
-		return h.deny(sum, cached, err)
+		return h.deny(sum, err), cached
 	}
 	table := h.o.Mappings.Table()
 	if a := kn.answer.Load(); a != nil && a.table == table && (a.resolvedTill.IsZero() || now.Before(a.resolvedTill)) {
-		if a.decision.cached == cached {
-			return a
-		}
-		again := *a
-		again.decision.cached = cached
-		kn.answer.Store(&again)
-		return &again
+		return a, cached
 	}
-	a := h.decide(ctx, table, kn, sum, now)
-	a.decision.cached = cached
+	a = h.decide(ctx, table, kn, sum, now)
 	if a.decision.retry == 0 {
 		kn.answer.Store(a)
 	}
-	return a
+	return a, cached
 }

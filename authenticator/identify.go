@@ -104,13 +104,14 @@ func (h *Handler) ask(ctx context.Context, sum key, t ekstoken.Token) (*known, e
 	h.metrics.sts(t.Endpoint.Host, outcome, after.Sub(now))
 	if e != nil {
 		if !retryable(e) {
-			kn := &known{refused: e, endpoint: t.Endpoint.Host, expires: after.Add(badTTL)}
+			kn := &known{refused: e, endpoint: b.host, expires: after.Add(badTTL)}
 			h.bad.put(sum, kn)
 			h.good.drop(sum)
 			return kn, nil
 		}
 		return nil, e
 	}
+	id.Endpoint = b.host
 	kn, err := newKnown(id, after, h.o.CacheTTL)
 	if err != nil {
 		return nil, err
@@ -123,7 +124,7 @@ func (h *Handler) breaker(host string) *breaker {
 	if b, ok := h.breakers.Load(host); ok {
 		return b.(*breaker)
 	}
-	b, _ := h.breakers.LoadOrStore(host, &breaker{})
+	b, _ := h.breakers.LoadOrStore(host, &breaker{host: host})
 	return b.(*breaker)
 }
 

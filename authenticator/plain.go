@@ -162,11 +162,11 @@ func (p *plain) serve(ctx context.Context, c *plainConn) (back bool) {
 			return true
 		}
 		c.in, c.began = append(c.in[:0], c.in[size+length:]...), time.Time{}
-		sum, a := p.handler.find(ctx, req.Spec.Token, start)
+		sum, a, cached := p.handler.find(ctx, req.Spec.Token, start)
 		last := p.ended.Load()
 		c.out = a.appendHTTP(c.out[:0], req.APIVersion, last)
 		err = c.write()
-		p.handler.done(ctx, sum, a, start)
+		p.handler.done(ctx, sum, a, cached, start)
 		if last || err != nil {
 			return false
 		}

@@ -106,7 +106,7 @@ func (a *answer) retryAfter() string {
 
 // appendHTTP writes an answer as HTTP/1.1.
 func (a *answer) appendHTTP(b []byte, apiVersion string, last bool) []byte {
-	body := a.forms.body(apiVersion)
+	body := a.body(apiVersion)
 	code := a.code()
 	b = append(b, "HTTP/1.1 "...)
 	b = append(strconv.AppendInt(b, int64(code), 10), ' ')

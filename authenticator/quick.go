@@ -33,8 +33,18 @@ func quick(body []byte) (req request, ok bool) {
 	if !ok || len(s.rest) > 0 {
 		return request{}, false
 	}
-	req.APIVersion, req.Kind, req.Spec.Token = string(apiVersion), string(kind), string(token)
+	req.APIVersion, req.Kind, req.Spec.Token = usual(apiVersion), usual(kind), string(token)
 	return req, true
+}
+
+// usual makes a string of what is nearly always one of these, without a copy.
+func usual(text []byte) string {
+	for _, s := range [...]string{groupV1, groupV1beta1, kindReview} {
+		if string(text) == s {
+			return s
+		}
+	}
+	return string(text)
 }
 
 // scanner reads JSON from the front of what is left.

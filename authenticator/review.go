@@ -1,15 +1,12 @@
 package authenticator
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
-
-	"github.com/kubecred/kubecred/iammap"
 )
 
 // maxBody bounds a review, in bytes: a token has at most 16 KiB.
@@ -30,33 +27,6 @@ type request struct {
 	Spec       struct {
 		Token string `json:"token"`
 	} `json:"spec"`
-}
-
-// review is a TokenReview as it is answered. status.audiences is left out: the
-// answer holds for the API server's own audience, which is what a missing list
-// means.
-type review struct {
-	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"`
-	Metadata   struct {
-		CreationTimestamp *string `json:"creationTimestamp"`
-	} `json:"metadata"`
-	Spec   struct{} `json:"spec"`
-	Status status   `json:"status"`
-}
-
-type status struct {
-	Authenticated bool  `json:"authenticated"`
-	User          *user `json:"user,omitempty"`
-	// Error says no more than where to look: it must not help who guesses.
-	Error string `json:"error,omitempty"`
-}
-
-type user struct {
-	Username string              `json:"username"`
-	UID      string              `json:"uid,omitempty"`
-	Groups   []string            `json:"groups"`
-	Extra    map[string][]string `json:"extra,omitempty"`
 }
 
 // badRequest is a request that is no review.
@@ -113,32 +83,4 @@ func parseReview(body []byte) (request, error) {
 		return request{}, &badRequest{http.StatusBadRequest, "expected apiVersion " + groupV1 + " or " + groupV1beta1}
 	}
 	return req, nil
-}
-
-// encode writes a review in the version that was asked for.
-func encode(apiVersion string, s status) []byte {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	// The types hold nothing that can not be encoded.
-	_ = enc.Encode(review{APIVersion: apiVersion, Kind: kindReview, Status: s})
-	return b.Bytes()
-}
-
-// userOf is the user of a review, with the extra fields that
-// aws-iam-authenticator gives (pkg/server/server.go). Accounts that are to be
-// left out of logs are left out of them too.
-func userOf(u iammap.ClusterUser, id iammap.Identity, scrubbed bool) *user {
-	out := &user{Username: u.Username, Groups: u.Groups}
-	if scrubbed {
-		out.UID = "aws-iam-authenticator:administrative:" + u.Username
-		return out
-	}
-	out.UID = "aws-iam-authenticator:" + id.Account + ":" + id.UserID
-	out.Extra = map[string][]string{
-		"arn": {id.ARN}, "canonicalArn": {id.Canonical}, "sessionName": {id.Session},
-		"accessKeyId": {id.AccessKeyID}, "principalId": {id.UserID},
-		"sigs.k8s.io/aws-iam-authenticator/principalId": {id.UserID},
-	}
-	return out
 }

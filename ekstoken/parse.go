@@ -99,6 +99,8 @@ func Parse(token string, extra ...Endpoint) (Token, error) {
 	return t, nil
 }
 
+var strict = base64.RawURLEncoding.Strict()
+
 func decode(token string) (string, error) {
 	if len(token) > MaxLen {
 		return "", formatError(TooLong, "%d bytes, more than %d", len(token), MaxLen)
@@ -111,7 +113,8 @@ func decode(token string) (string, error) {
 	if strings.ContainsAny(encoded, "\r\n") {
 		return "", formatError(BadBase64, "a line break inside")
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	var from, to [2 << 10]byte // most tokens fit, and need no copies on the heap
+	raw, err := strict.AppendDecode(to[:0], append(from[:0], encoded...))
 	if err != nil {
 		return "", formatError(BadBase64, "what follows the prefix is not raw URL base64 (no padding, - and _)")
 	}

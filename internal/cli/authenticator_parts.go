@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -67,7 +68,7 @@ func (o *serveOptions) feeds(a *app) ([]authenticator.Feed, error) {
 	return out, nil
 }
 
-func (o *serveOptions) logger(a *app) (*slog.Logger, error) {
+func (o *serveOptions) logger(out io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(strings.ReplaceAll(o.logLevel, "warning", "warn"))); err != nil {
 		return nil, fmt.Errorf("--log-level %q: use debug, info, warn or error", o.logLevel)
@@ -75,9 +76,9 @@ func (o *serveOptions) logger(a *app) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{Level: level}
 	switch o.logFormat {
 	case "json":
-		return slog.New(slog.NewJSONHandler(a.Stderr, options)), nil
+		return slog.New(slog.NewJSONHandler(out, options)), nil
 	case "text":
-		return slog.New(slog.NewTextHandler(a.Stderr, options)), nil
+		return slog.New(slog.NewTextHandler(out, options)), nil
 	}
 	return nil, fmt.Errorf("--log-format %q: use json or text", o.logFormat)
 }

@@ -112,7 +112,9 @@ func (a *app) collectLate() func() {
 }
 
 func (a *app) serve(ctx context.Context, o *serveOptions) error {
-	log, err := o.logger(a)
+	lines := newLineWriter(a.Stderr)
+	defer lines.Flush()
+	log, err := o.logger(lines)
 	if err != nil {
 		return err
 	}

@@ -32,11 +32,12 @@ var faults = []awsfake.Fault{
 }
 
 // How long STS is well, how long a fault is on, and how long its consequences
-// may be seen after it: the server asks again after at most 15 seconds.
+// may be seen after it: the server asks again 15 seconds after the last failure,
+// and its call that failed may have begun with the fault and taken 2 more.
 const (
 	healthy = 3 * time.Second
 	faulty  = 10 * time.Second
-	healing = 16 * time.Second
+	healing = 18 * time.Second
 )
 
 // weather tells whether STS is well, and has been for as long as a fault has
