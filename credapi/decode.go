@@ -215,9 +215,10 @@ func header(members []plainjson.Member, group, kind string) (apiVersion string, 
 			}
 		}
 	}
+	if gotKind == "" && group == ExecGroup {
+		gotKind, haveKind = kind, true // client-go decodes into an ExecCredential, whose kind stands in; nothing does for the version
+	}
 	switch {
-	case gotKind == "" && group == ExecGroup:
-		// client-go decodes into an ExecCredential, whose kind stands in.
 	case !haveKind || gotKind == "":
 		return "", fieldError("kind", "missing, want %s", kind)
 	case gotKind != kind:

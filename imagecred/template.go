@@ -113,7 +113,7 @@ func (o TemplateOptions) providers() ([]Kind, error) {
 	}
 	if len(hosts) > 0 {
 		if o.Plugin == "" || strings.ContainsAny(o.Plugin, "/ ") || o.Plugin == "." || o.Plugin == ".." {
-			return nil, fmt.Errorf("%s: a host needs the file name of the plugin that knows it", strings.Join(hosts, ", "))
+			return nil, fmt.Errorf("%s: a host needs the file name of the plugin that knows it, with --plugin", strings.Join(hosts, ", "))
 		}
 		out = join(out, Kind{Plugin: o.Plugin, Patterns: hosts, Life: "10m"})
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -239,10 +240,22 @@ func verdict(story imagecred.Story, all []tried, pulls bool) string {
 		}
 	case last.ok():
 		return "a kubelet fails, though the image is public: where it has a login, it never tries without one"
+	case !answered(all, func(status int) bool { return status != 0 }):
+		return "a kubelet here fails: no registry answered, so nothing is known of the logins"
+	case !answered(all, func(status int) bool { return status == http.StatusUnauthorized || status == http.StatusForbidden }) &&
+		answered(all, func(status int) bool { return status == http.StatusNotFound }):
+		return "a kubelet fails: the registry has no such image"
 	case len(all) == 1:
 		return "a kubelet fails: it has no login, and the registry wants one"
 	}
 	return "a kubelet fails: the registry takes none of the logins"
+}
+
+// answered tells whether a registry's status was one of those.
+func answered(all []tried, status func(int) bool) bool {
+	return slices.ContainsFunc(all, func(t tried) bool {
+		return slices.ContainsFunc(t.answers, func(a registry.Answer) bool { return status(a.Status) })
+	})
 }
 
 func (a *app) tryJSON(ref imagecred.Ref, story imagecred.Story, all []tried, pulls bool) error {

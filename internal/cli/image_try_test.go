@@ -26,6 +26,8 @@ func TestImageTry(t *testing.T) {
 			_, _ = io.WriteString(w, `{"token":"good","expires_in":300}`)
 		case r.URL.Path == "/token":
 			w.WriteHeader(http.StatusUnauthorized)
+		case strings.Contains(r.URL.Path, "/none/"):
+			w.WriteHeader(http.StatusNotFound)
 		case r.Header.Get("Authorization") == "Bearer good":
 			w.Header().Set("Docker-Content-Digest", "sha256:abc")
 		default:
@@ -103,6 +105,11 @@ func TestImageTry(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &doc); err != nil || status != 1 || doc.Pulls || len(doc.Attempts) != 2 || doc.Attempts[0].Username != "AWS" || !doc.Attempts[1].Anonymous || doc.Attempts[1].Answers[0].Status != 200 {
 		t.Errorf("%d, %v: %s", status, err, out)
 	}
+	status, out = run(host + "/none/app:1")
+	contains(status, 1, out, "  a kubelet fails: the registry has no such image")
+	server.Close()
+	status, out = run(host + "/team/app:1")
+	contains(status, 1, out, "  a kubelet here fails: no registry answered, so nothing is known of the logins")
 	status, out = run("Bad/Name")
 	contains(status, 2, out, `kubecred: couldn't parse image name "Bad/Name": invalid reference format: repository name (Name) must be lowercase; the kubelet says InvalidImageName`)
 }
