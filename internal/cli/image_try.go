@@ -240,10 +240,10 @@ func verdict(story imagecred.Story, all []tried, pulls bool) string {
 		}
 	case last.ok():
 		return "a kubelet fails, though the image is public: where it has a login, it never tries without one"
-	case !answered(all, func(status int) bool { return status != 0 }):
+	case !statusSeen(all, func(status int) bool { return status != 0 }):
 		return "a kubelet here fails: no registry answered, so nothing is known of the logins"
-	case !answered(all, func(status int) bool { return status == http.StatusUnauthorized || status == http.StatusForbidden }) &&
-		answered(all, func(status int) bool { return status == http.StatusNotFound }):
+	case !statusSeen(all, func(status int) bool { return status == http.StatusUnauthorized || status == http.StatusForbidden }) &&
+		statusSeen(all, func(status int) bool { return status == http.StatusNotFound }):
 		return "a kubelet fails: the registry has no such image"
 	case len(all) == 1:
 		return "a kubelet fails: it has no login, and the registry wants one"
@@ -251,8 +251,8 @@ func verdict(story imagecred.Story, all []tried, pulls bool) string {
 	return "a kubelet fails: the registry takes none of the logins"
 }
 
-// answered tells whether a registry's status was one of those.
-func answered(all []tried, status func(int) bool) bool {
+// statusSeen tells whether a registry's status was one of those.
+func statusSeen(all []tried, status func(int) bool) bool {
 	return slices.ContainsFunc(all, func(t tried) bool {
 		return slices.ContainsFunc(t.answers, func(a registry.Answer) bool { return status(a.Status) })
 	})
