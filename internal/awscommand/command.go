@@ -44,7 +44,7 @@ type Options struct {
 func Parse(args []string) (Options, error) {
 	o := Options{output: "json"}
 	words, err := o.readFlags(args)
-	if err != nil || o.Command == Help {
+	if err != nil || o.Command != "" { // --help or --version
 		return o, err
 	}
 	switch name := strings.Join(words, " "); name {

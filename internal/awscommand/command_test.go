@@ -17,6 +17,9 @@ func TestParse(t *testing.T) {
 	if o, err := Parse([]string{"get-credentials", "--host", "a=b", "--host=c=d", "--identity", "node"}); err != nil || strings.Join(o.Hosts, " ") != "a=b c=d" {
 		t.Errorf("%+v %v", o, err)
 	}
+	if o, err := Parse([]string{"--version"}); err != nil || o.Command != Version {
+		t.Errorf("%+v %v", o, err)
+	}
 	if o, err := Parse([]string{"--", "token"}); err == nil {
 		t.Errorf("%+v", o)
 	}

@@ -39,7 +39,7 @@ func (o *Options) readFlags(args []string) (words []string, err error) {
 			if err := o.turn(name, value, isSet); err != nil {
 				return nil, err
 			}
-			if o.Command == Help {
+			if o.Command != "" { // --help or --version
 				return nil, nil
 			}
 			continue
@@ -126,7 +126,7 @@ func (o *Options) isSwitch(name string) *bool {
 		return &o.ForwardSession
 	case "--cache":
 		return &o.Cache
-	case "--help", "--debug", "--v2-debug", "--no-cli-pager", "--no-paginate", "--cli-auto-prompt", "--no-cli-auto-prompt":
+	case "--help", "--version", "--debug", "--v2-debug", "--no-cli-pager", "--no-paginate", "--cli-auto-prompt", "--no-cli-auto-prompt":
 		return new(bool) // nothing of a token changes
 	}
 	return nil
@@ -140,8 +140,11 @@ func (o *Options) turn(name, value string, isSet bool) error {
 			return fmt.Errorf("%s=%.20q: want true or false", name, value)
 		}
 	}
-	if name == "--help" {
+	switch name {
+	case "--help":
 		o.Command = Help
+	case "--version":
+		o.Command = Version
 	}
 	*o.isSwitch(name) = on
 	return nil

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/kubecred/kubecred/finding"
+	"github.com/kubecred/kubecred/internal/release"
 )
 
 // Exit statuses, a promise to other people's scripts.
@@ -121,6 +122,8 @@ or with 'kubecred explain' and an error message.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false
+	root.Version = release.Version() // which gives it the flag --version
+	root.SetVersionTemplate(versionLine())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())
 	})

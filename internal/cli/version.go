@@ -19,7 +19,7 @@ func (a *app) versionCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			switch format {
 			case "text":
-				fmt.Fprintf(a.Stdout, "kubecred %s (%s, %s/%s)\n", release.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+				fmt.Fprint(a.Stdout, versionLine())
 				return nil
 			case "json":
 				return json.NewEncoder(a.Stdout).Encode(map[string]string{
@@ -31,4 +31,8 @@ func (a *app) versionCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&format, "output", "o", "text", "format: text, json")
 	return cmd
+}
+
+func versionLine() string {
+	return fmt.Sprintf("kubecred %s (%s, %s/%s)\n", release.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
