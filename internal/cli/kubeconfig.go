@@ -104,12 +104,20 @@ func (a *app) usualKubeconfigs() []string {
 	return []string{filepath.Join(a.Home, ".kube", "config")}
 }
 
+// once leaves out what leads to a file that was named before: its second edit
+// would wait for the lock of the first.
 func once(paths []string) []string {
 	var out []string
-	seen := map[string]bool{"": true}
+	seen := map[string]bool{}
 	for _, p := range paths {
-		if !seen[p] {
-			seen[p] = true
+		key := p
+		if real, err := filepath.EvalSymlinks(p); err == nil {
+			if key, err = filepath.Abs(real); err != nil {
+				key = real
+			}
+		}
+		if p != "" && !seen[key] {
+			seen[key] = true
 			out = append(out, p)
 		}
 	}
