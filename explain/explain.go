@@ -127,10 +127,18 @@ func (a Answer) Report() finding.Report {
 	return r
 }
 
-// rank orders causes: the weightiest first, then the worse one, then by rule.
+// rank orders causes: those to act on before guesses, however many lines the
+// guess fits, then the weightiest first, then the worse one, then by rule.
 func rank(causes []Cause) {
+	sure := func(c Cause) int {
+		if c.Sure {
+			return 1
+		}
+		return 0
+	}
 	slices.SortStableFunc(causes, func(a, b Cause) int {
 		return cmp.Or(
+			cmp.Compare(sure(b), sure(a)),
 			cmp.Compare(b.Score, a.Score),
 			cmp.Compare(b.Finding.Severity.Rank(), a.Finding.Severity.Rank()),
 			strings.Compare(a.Rule, b.Rule),

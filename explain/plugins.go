@@ -67,7 +67,7 @@ func (e *evidence) namePlugin() {
 			if !ok {
 				continue
 			}
-			e.add("plugin", p.names[0], f.where)
+			e.add("plugin.name", p.names[0], f.where)
 			e.add("plugin.login", p.login, finding.Where{})
 			e.add("plugin.identity", p.identity, finding.Where{})
 			e.add("plugin.cache", p.cache, finding.Where{})

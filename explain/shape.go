@@ -211,6 +211,9 @@ func (e *evidence) exec(d *document, x *yaml.Node) {
 	if v := get(x, "apiVersion"); v == nil {
 		e.add("exec.noApiVersion", "true", d.where(x))
 	}
+	if str(x, "apiVersion") == "client.authentication.k8s.io/v1" && get(x, "command") != nil && get(x, "interactiveMode") == nil {
+		e.add("exec.noInteractiveMode", "true", d.where(x))
+	}
 	e.piece(Piece{Kind: "exec plugin entry", Road: finding.Client, Where: d.where(x), Summary: strings.TrimSpace(str(x, "command") + " " + strings.TrimPrefix(str(x, "apiVersion"), "client.authentication.k8s.io/"))})
 }
 
