@@ -40,7 +40,8 @@ func newRand(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// oracle is the kubelet's own code, running (conformance/kubernetes/oracle).
+// oracle is the code of somebody else, running: the kubelet's
+// (conformance/kubernetes/oracle), or containerd's (conformance/containerd/hosts).
 type oracle struct {
 	t   *testing.T
 	mu  sync.Mutex
@@ -48,9 +49,11 @@ type oracle struct {
 	out *bufio.Reader
 }
 
-func oraclePath(t *testing.T) string {
+func oraclePath(t *testing.T) string { return programPath(t, "oracle") }
+
+func programPath(t *testing.T, name string) string {
 	t.Helper()
-	path, err := lab.Program(t.Context(), "oracle", os.Stderr)
+	path, err := lab.Program(t.Context(), name, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,6 +64,11 @@ func startOracle(t *testing.T, mode string, env ...string) *oracle {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), oraclePath(t), mode)
 	cmd.Env = append(os.Environ(), env...)
+	return start(t, cmd)
+}
+
+func start(t *testing.T, cmd *exec.Cmd) *oracle {
+	t.Helper()
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	in, err := cmd.StdinPipe()
@@ -78,7 +86,7 @@ func startOracle(t *testing.T, mode string, env ...string) *oracle {
 		in.Close()
 		_ = cmd.Wait() // killed where the test is over before it ends
 		if t.Failed() && stderr.Len() > 0 {
-			t.Logf("oracle %s: %s", mode, stderr.String())
+			t.Logf("%s: %s", cmd, stderr.String())
 		}
 	})
 	return &oracle{t: t, in: in, out: bufio.NewReaderSize(out, 1<<16)}

@@ -46,6 +46,7 @@ var sources = map[string]source{
 	"aws-iam-authenticator":   {module: "authenticator", pkg: "sigs.k8s.io/aws-iam-authenticator/cmd/aws-iam-authenticator", of: "sigs.k8s.io/aws-iam-authenticator", flags: "-s -w"},
 	"loki":                    {module: "loki", pkg: "github.com/grafana/loki/v3/cmd/loki", of: "github.com/grafana/loki/v3", flags: "-s -w"},
 	"alerts":                  {module: "prometheus", pkg: "./alerts", of: "github.com/prometheus/prometheus", flags: "-s -w", own: true},
+	"hosts":                   {module: "containerd", pkg: "./hosts", of: "github.com/containerd/containerd/v2", flags: "-s -w", own: true},
 	"ecr-credential-provider": {module: "peers/ecr-credential-provider", pkg: "k8s.io/cloud-provider-aws/cmd/ecr-credential-provider", of: "k8s.io/cloud-provider-aws", flags: "-s -w"},
 }
 

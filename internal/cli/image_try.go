@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -47,7 +48,7 @@ The exit status is 0 where a kubelet could pull the image, and 1 where not.`,
 	o.imageSource.register(cmd)
 	o.imageHostOptions.register(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.hostsDir, "hosts-dir", "", "containerd's config_path with a hosts.toml for each registry, for mirrors")
+	f.StringVar(&o.hostsDir, "hosts-dir", "", "containerd's config_path: a folder, or a list of them, with a hosts.toml for each registry, for mirrors")
 	f.StringVar(&o.ca, "ca", "", "file with certificates to trust beside the system's")
 	f.BoolVar(&o.plainHTTP, "plain-http", false, "ask the registry without TLS")
 	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long to wait for one login at one address")
@@ -81,7 +82,7 @@ func (a *app) imageTry(ctx context.Context, o *imageTryOptions, image string) er
 	if err != nil {
 		return fmt.Errorf("%s; the kubelet says InvalidImageName", oneLine(err.Error()))
 	}
-	endpoints, err := o.endpoints(ref)
+	endpoints, ignored, err := o.endpoints(ref)
 	if err != nil {
 		return err
 	}
@@ -100,11 +101,11 @@ func (a *app) imageTry(ctx context.Context, o *imageTryOptions, image string) er
 	}
 	pulls := story.Refusal == "" && slices.ContainsFunc(all, func(t tried) bool { return t.ok() && (t.attempt != nil || len(all) == 1) })
 	if o.format == "json" {
-		if err := a.tryJSON(ref, story, all, pulls); err != nil {
+		if err := a.tryJSON(ref, story, all, pulls, ignored); err != nil {
 			return err
 		}
 	} else {
-		a.tryText(ref, story, all, pulls)
+		a.tryText(ref, story, all, pulls, ignored)
 	}
 	if !pulls {
 		return exitError(exitFindings)
@@ -138,23 +139,29 @@ func (a *app) tryStory(ctx context.Context, o *imageTryOptions, ref imagecred.Re
 	return wholeStory(ctx, hosts, ref, pod)
 }
 
-func (o *imageTryOptions) endpoints(ref imagecred.Ref) ([]registry.Endpoint, error) {
-	options := registry.Options{HostsDir: o.hostsDir, PlainHTTP: o.plainHTTP, Digest: ref.Digest != ""}
-	if o.hostsDir != "" {
-		if info, err := os.Stat(o.hostsDir); err != nil || !info.IsDir() {
-			return nil, fmt.Errorf("--hosts-dir %s: no such directory", o.hostsDir)
-		}
+// endpoints are where a runtime asks for the image. ignored is the hosts.toml that it
+// passes over, and why.
+func (o *imageTryOptions) endpoints(ref imagecred.Ref) (endpoints []registry.Endpoint, ignored string, err error) {
+	options := registry.Options{HostsDirs: filepath.SplitList(o.hostsDir), PlainHTTP: o.plainHTTP, Digest: ref.Digest != ""}
+	isDir := func(name string) bool {
+		info, err := os.Stat(name)
+		return err == nil && info.IsDir()
+	}
+	// A list may name folders that this machine does not have, as containerd's own
+	// config_path does.
+	if o.hostsDir != "" && !slices.ContainsFunc(options.HostsDirs, isDir) {
+		return nil, "", fmt.Errorf("--hosts-dir %s: no such directory", o.hostsDir)
 	}
 	if o.ca != "" {
 		pem, err := readBounded(o.ca, 10<<20)
 		if err != nil {
-			return nil, fmt.Errorf("--ca %s: %w", o.ca, err)
+			return nil, "", fmt.Errorf("--ca %s: %w", o.ca, err)
 		}
 		if options.Roots, err = x509.SystemCertPool(); err != nil {
 			options.Roots = x509.NewCertPool()
 		}
 		if !options.Roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("--ca %s: holds no certificate in PEM", o.ca)
+			return nil, "", fmt.Errorf("--ca %s: holds no certificate in PEM", o.ca)
 		}
 	}
 	host, _, _ := strings.Cut(ref.Repository, "/")
@@ -181,7 +188,7 @@ func ask(ctx context.Context, endpoints []registry.Endpoint, ref imagecred.Ref, 
 	return out
 }
 
-func (a *app) tryText(ref imagecred.Ref, story imagecred.Story, all []tried, pulls bool) {
+func (a *app) tryText(ref imagecred.Ref, story imagecred.Story, all []tried, pulls bool, ignored string) {
 	fmt.Fprintln(a.Stdout, oneLine(ref.Image))
 	if ref.Image != ref.Repository {
 		fmt.Fprintf(a.Stdout, "  the kubelet compares %s\n", ref.Repository)
@@ -190,6 +197,10 @@ func (a *app) tryText(ref imagecred.Ref, story imagecred.Story, all []tried, pul
 		if !strings.HasPrefix(line, "  then ") {
 			fmt.Fprintln(a.Stdout, oneLine(line))
 		}
+	}
+	if ignored != "" {
+		fmt.Fprintf(a.Stdout, "  containerd passes over %s\n", oneLine(ignored))
+		fmt.Fprintln(a.Stdout, "  so no mirror is asked; its own log alone says so")
 	}
 	for i, t := range all {
 		who := "nobody"
@@ -258,7 +269,7 @@ func statusSeen(all []tried, status func(int) bool) bool {
 	})
 }
 
-func (a *app) tryJSON(ref imagecred.Ref, story imagecred.Story, all []tried, pulls bool) error {
+func (a *app) tryJSON(ref imagecred.Ref, story imagecred.Story, all []tried, pulls bool, ignored string) error {
 	type answerJSON struct {
 		Endpoint  string  `json:"endpoint"`
 		OK        bool    `json:"ok"`
@@ -281,7 +292,9 @@ func (a *app) tryJSON(ref imagecred.Ref, story imagecred.Story, all []tried, pul
 		Verdict    string      `json:"verdict"`
 		Attempts   []triedJSON `json:"attempts"`
 		Runs       []runJSON   `json:"runs"`
-	}{Image: ref.Image, Repository: ref.Repository, Pulls: pulls, Verdict: verdict(story, all, pulls)}
+		// HostsIgnored names the hosts.toml that containerd passes over, and why.
+		HostsIgnored string `json:"hostsIgnored,omitempty"`
+	}{Image: ref.Image, Repository: ref.Repository, Pulls: pulls, HostsIgnored: ignored, Verdict: verdict(story, all, pulls)}
 	told := storyJSON(story)
 	out.Runs = told.Runs
 	for i, t := range all {

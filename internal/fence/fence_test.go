@@ -74,7 +74,7 @@ var rooms = map[string]room{
 	"cmd/kubecred-aws":                 {own: []string{"internal/awsissuer", "internal/awscommand", "internal/awsecr", "internal/awsquick", "internal/awsquickecr", "internal/release", "credapi"}, others: []string{"golang.org/x/term"}},
 	"internal/start":                   {},
 	"internal/release":                 {},
-	"internal/registry":                {others: []string{"github.com/BurntSushi/toml"}},
+	"internal/registry":                {others: []string{"github.com/pelletier/go-toml"}},
 }
 
 // onlyIn names outside modules that one package keeps to itself.

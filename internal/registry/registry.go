@@ -46,6 +46,8 @@ type Endpoint struct {
 	TLS *tls.Config
 	// HTTPFallback allows http where the other side speaks no TLS.
 	HTTPFallback bool
+	// DialTimeout bounds the making of a connection, 0 for the usual time.
+	DialTimeout time.Duration
 }
 
 // Answer is what became of one login at one endpoint.
@@ -115,9 +117,13 @@ func Check(ctx context.Context, e Endpoint, image Image, login *Login) Answer {
 }
 
 func newClient(e Endpoint) (*http.Client, func()) {
+	dial := requestTimeout
+	if e.DialTimeout > 0 {
+		dial = min(dial, e.DialTimeout)
+	}
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, TLSClientConfig: e.TLS, TLSHandshakeTimeout: requestTimeout,
-		DialContext:           (&net.Dialer{Timeout: requestTimeout}).DialContext,
+		DialContext:           (&net.Dialer{Timeout: dial}).DialContext,
 		ResponseHeaderTimeout: requestTimeout, MaxResponseHeaderBytes: maxBody,
 	}
 	client := &http.Client{Transport: transport, Timeout: 2 * requestTimeout}

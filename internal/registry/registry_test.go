@@ -111,7 +111,7 @@ func TestCheck(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFake(t, tt.scheme, false)
-			endpoints, err := Endpoints(f.host(), Options{PlainHTTP: true})
+			endpoints, _, err := Endpoints(f.host(), Options{PlainHTTP: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -133,7 +133,7 @@ func TestCheckFaults(t *testing.T) {
 	image := Image{"x", "team/app", "1"}
 	plain := newFake(t, "none", false)
 	// A loopback registry without TLS is asked with http, as runtimes do.
-	own := ownEndpoint(plain.host(), Options{})
+	own := ownOf(plain.host(), Options{})
 	if a := Check(context.Background(), own, image, nil); !a.OK || a.Endpoint != plain.URL {
 		t.Errorf("%+v", a)
 	}
@@ -141,18 +141,23 @@ func TestCheckFaults(t *testing.T) {
 	if a := Check(context.Background(), own, image, nil); a.OK || a.Message != "http: server gave HTTP response to HTTPS client" {
 		t.Errorf("%+v", a)
 	}
-	// A certificate that nobody trusts, and then somebody.
+	// A certificate that nobody trusts, which is taken from this machine's own
+	// registry alone, and then one that somebody does.
 	secure := newFake(t, "bearer", true)
-	if a := Check(context.Background(), ownEndpoint(secure.host(), Options{}), image, &Login{"u", "p"}); a.OK || !strings.Contains(a.Message, "certificate") {
+	trusting := ownOf(secure.host(), Options{})
+	if a := Check(context.Background(), trusting, image, &Login{"u", "p"}); !a.OK {
+		t.Errorf("%+v", a)
+	}
+	if a := Check(context.Background(), Endpoint{Base: trusting.Base}, image, &Login{"u", "p"}); a.OK || !strings.Contains(a.Message, "certificate") {
 		t.Errorf("%+v", a)
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(secure.Certificate())
-	if a := Check(context.Background(), ownEndpoint(secure.host(), Options{Roots: roots}), image, &Login{"u", "p"}); !a.OK {
+	if a := Check(context.Background(), ownOf(secure.host(), Options{Roots: roots}), image, &Login{"u", "p"}); !a.OK {
 		t.Errorf("%+v", a)
 	}
 	// Nobody there, and nobody answers in time.
-	if a := Check(context.Background(), ownEndpoint("127.0.0.1:1", Options{PlainHTTP: true}), image, nil); a.OK || !strings.Contains(a.Message, "refused") {
+	if a := Check(context.Background(), ownOf("127.0.0.1:1", Options{PlainHTTP: true}), image, nil); a.OK || !strings.Contains(a.Message, "refused") {
 		t.Errorf("%+v", a)
 	}
 	stop := make(chan struct{})
@@ -161,7 +166,7 @@ func TestCheckFaults(t *testing.T) {
 	defer close(stop)
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	if a := Check(ctx, ownEndpoint(strings.TrimPrefix(slow.URL, "http://"), Options{PlainHTTP: true}), image, nil); a.OK || a.Message != "no answer in time" {
+	if a := Check(ctx, ownOf(strings.TrimPrefix(slow.URL, "http://"), Options{PlainHTTP: true}), image, nil); a.OK || a.Message != "no answer in time" {
 		t.Errorf("%+v", a)
 	}
 	// A login is not shown to a token server without TLS.
@@ -171,7 +176,7 @@ func TestCheckFaults(t *testing.T) {
 	}))
 	defer loose.Close()
 	roots.AddCert(loose.Certificate())
-	a := Check(context.Background(), ownEndpoint(strings.TrimPrefix(loose.URL, "https://"), Options{Roots: roots}), image, &Login{"u", "p"})
+	a := Check(context.Background(), ownOf(strings.TrimPrefix(loose.URL, "https://"), Options{Roots: roots}), image, &Login{"u", "p"})
 	if want := "the registry names a token server without TLS, which is not shown a login here: http://" + plain.host(); a.Message != want {
 		t.Errorf("got %s, want %s", a.Message, want)
 	}
@@ -196,13 +201,28 @@ func TestMirrors(t *testing.T) {
 	put("none.io/hosts.toml", "server = \"https://none.io\"\ncapabilities = [\"push\"]\n")
 	put("plain.io/readme", "")
 	put("bad.io/hosts.toml", "[host")
+	put("odd.io/hosts.toml", "server = \"https://up.odd.io\"\n[host.\"https://m.example.com\"]\n  capabilities = [\"pull\", \"reslove\"]\n")
+	put("pair.io/hosts.toml", "[host.\"https://m.example.com\"]\n  client = [[\"a.pem\"]]\n")
+	put("slow.io/hosts.toml", "[host.\"https://m.example.com\"]\n  dial_timeout = \"soon\"\n")
+	put("head.io/hosts.toml", "[host.\"https://m.example.com\"]\n  header = {x = 1}\n")
+	put("empty.io/hosts.toml", "")
+	put("only.io/hosts.toml", "server = \"https://up.only.io/\"\n")
+	put("own.io/hosts.toml", "skip_verify = true\ncapabilities = [\"push\"]\n")
+	put("inline.io/hosts.toml", "host = {\"https://m.example.com\" = {}}\n")
+	put("twice.io/hosts.toml", "[host.\"https://a.example.com\"]\n[host.\"https://b.example.com\"]\n[host.\"https://a.example.com\".header]\nx = \"1\"\n")
+	put("both.io/hosts.toml", "[host.\"http://m.example.com:5000\"]\n  skip_verify = true\n[host.\"http://m.example.com:80\"]\n  skip_verify = true\n")
+	put("noca.io/hosts.toml", "[host.\"https://m.example.com\"]\n  ca = \"none.pem\"\n")
+	put("file.io", "")
 	list := func(image string) string {
 		host, _, digest := strings.Cut(image, "@")
-		endpoints, err := Endpoints(host, Options{HostsDir: dir, Digest: digest})
+		endpoints, ignored, err := Endpoints(host, Options{HostsDirs: []string{filepath.Join(dir, "none"), dir}, Digest: digest})
 		if err != nil {
-			return "error"
+			return "error: " + strings.ReplaceAll(err.Error(), dir, "DIR")
 		}
 		var out []string
+		if ignored != "" {
+			out = append(out, strings.ReplaceAll(ignored, dir, "DIR"))
+		}
 		for _, e := range endpoints {
 			s := e.Base.String()
 			if e.Mirror {
@@ -217,17 +237,29 @@ func TestMirrors(t *testing.T) {
 		"reg.io:5000": "https://m.example.com/path/v2 mirror, https://reg.io:5000/v2",
 		"other.io":    "https://d.example.com/v2 mirror, https://other.io/v2",
 		"plain.io":    "https://plain.io/v2",
-		"bad.io":      "error",
+		"bad.io":      "DIR/bad.io/hosts.toml: toml: expected ']' to close table name, https://bad.io/v2",
 		"part.io":     "https://r.example.com/v2 mirror",
-		"none.io":     "error",
+		"odd.io":      "DIR/odd.io/hosts.toml: host \"https://m.example.com\": capability \"reslove\": there are pull, resolve, push and referrers, https://odd.io/v2",
+		"pair.io":     "DIR/pair.io/hosts.toml: host \"https://m.example.com\": client: a pair of 1 files, https://pair.io/v2",
+		"slow.io":     "DIR/slow.io/hosts.toml: host \"https://m.example.com\": dial_timeout: time: invalid duration \"soon\", https://slow.io/v2",
+		"head.io":     "DIR/head.io/hosts.toml: host \"https://m.example.com\": header \"x\": 1 is neither a string nor a list of strings, https://head.io/v2",
+		"empty.io":    "https://empty.io/v2",
+		"only.io":     "https://up.only.io/v2 mirror",
+		"own.io":      "https://own.io/v2",
+		"inline.io":   "https://inline.io/v2",
+		"twice.io":    "https://a.example.com/v2 mirror, https://b.example.com/v2 mirror, https://a.example.com/v2 mirror, https://twice.io/v2",
+		"both.io":     "https://m.example.com:5000/v2 mirror, http://m.example.com:80/v2 mirror, https://both.io/v2",
+		"noca.io":     "error: ca: open DIR/noca.io/none.pem: no such file or directory",
+		"file.io":     "error: stat DIR/file.io/hosts.toml: not a directory",
+		"none.io":     "error: by its hosts.toml none of the registry's hosts is asked for the image",
 		"part.io@":    "https://p.example.com/v2 mirror, https://up.part.io/v2 mirror",
 	} {
 		if got := list(host); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", host, got, want)
 		}
 	}
-	endpoints, err := Endpoints("other.io", Options{HostsDir: dir})
-	if err != nil || !endpoints[0].TLS.InsecureSkipVerify || fmt.Sprint(endpoints[0].Header) != "map[X-A:[1 2]]" {
+	endpoints, _, err := Endpoints("other.io", Options{HostsDirs: []string{dir}})
+	if err != nil || !endpoints[0].TLS.InsecureSkipVerify || fmt.Sprint(endpoints[0].Header) != "map[x-a:[1 2]]" {
 		t.Errorf("%+v, %v", endpoints[0], err)
 	}
 	// What one host is trusted with, another is not.
@@ -236,7 +268,7 @@ func TestMirrors(t *testing.T) {
 	put("ca.io/own.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
 	put("ca.io/hosts.toml", "[host.\"https://a.example.com\"]\n  ca = \"own.pem\"\n[host.\"https://b.example.com\"]\n")
 	roots := x509.NewCertPool()
-	endpoints, err = Endpoints("ca.io", Options{HostsDir: dir, Roots: roots})
+	endpoints, _, err = Endpoints("ca.io", Options{HostsDirs: []string{dir}, Roots: roots})
 	if err != nil || !roots.Equal(x509.NewCertPool()) || !endpoints[1].TLS.RootCAs.Equal(roots) || endpoints[0].TLS.RootCAs.Equal(roots) {
 		t.Errorf("%+v, %v", endpoints, err)
 	}
@@ -269,9 +301,18 @@ func FuzzParseHosts(f *testing.F) {
 	f.Add("server = \"https://x\"\n[host.\"https://y\"]\nca = [\"a\"]\n")
 	f.Add("[host]\n[host.\"\"]\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		endpoints, err := parseHosts([]byte(text), t.TempDir(), "reg.io", ownEndpoint("reg.io", Options{}), Options{})
-		if err == nil && len(endpoints) == 0 {
-			t.Error("no endpoint")
+		hosts, err := parseHosts([]byte(text), t.TempDir())
+		if err == nil && len(hosts) == 0 {
+			t.Error("no host")
 		}
 	})
+}
+
+// ownOf is the registry itself, without a hosts.toml.
+func ownOf(host string, o Options) Endpoint {
+	endpoints, _, err := Endpoints(host, o)
+	if err != nil {
+		panic(err)
+	}
+	return endpoints[0]
 }
