@@ -14,6 +14,8 @@ import (
 type clientRoad struct {
 	b     *Broker
 	wants credapi.ExecRequest
+	// silent: the client says nothing of itself, nor whether there is a person.
+	silent bool
 }
 
 // Client returns the question of a client of the API server. info is the value
@@ -21,9 +23,9 @@ type clientRoad struct {
 // that wants v1beta1. The error says what is wrong with info, or is a
 // [*NotFoundError].
 func (b *Broker) Client(info, issuer string, args []string) (*Ask, error) {
-	r := clientRoad{b: b}
-	if info == "" {
-		r.wants = credapi.ExecRequest{APIVersion: credapi.ExecV1Beta1, Interactive: isTerminal(b.Stdin)}
+	r := clientRoad{b: b, silent: info == ""}
+	if r.silent {
+		r.wants.APIVersion = credapi.ExecV1Beta1
 	} else {
 		var err error
 		if r.wants, err = credapi.ParseExecInfo([]byte(info)); err != nil {
@@ -33,10 +35,13 @@ func (b *Broker) Client(info, issuer string, args []string) (*Ask, error) {
 	return b.newAsk(r, issuer, args, []string{string(r.wants.Cluster)})
 }
 
-func (clientRoad) name() string        { return clientName }
-func (r clientRoad) interactive() bool { return r.wants.Interactive }
-func (clientRoad) refusable() bool     { return true }
-func (clientRoad) attempts() int       { return 1 } // a client tries again by itself
+func (clientRoad) name() string    { return clientName }
+func (clientRoad) refusable() bool { return true }
+func (clientRoad) attempts() int   { return 1 } // a client tries again by itself
+
+func (r clientRoad) interactive() bool {
+	return r.wants.Interactive || r.silent && isTerminal(r.b.Stdin)
+}
 
 // sweeps: an issuer may start an agent that keeps its login.
 func (clientRoad) sweeps() bool { return false }
@@ -49,7 +54,7 @@ func (r clientRoad) asked() string {
 
 func (r clientRoad) request(version string) (environ []string, stdin []byte) {
 	ask := r.wants
-	ask.APIVersion = credapi.ExecGroup + "/" + version
+	ask.APIVersion, ask.Interactive = credapi.ExecGroup+"/"+version, r.interactive()
 	prefix := credapi.ExecInfoEnv + "="
 	for _, v := range r.b.Environ {
 		if !strings.HasPrefix(v, prefix) {

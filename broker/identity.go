@@ -22,25 +22,16 @@ import (
 //
 // Caches that a tool rewrites with every token (gcloud's access_tokens.db, az's
 // msal_token_cache.json) are left out: they change without the identity.
-type identity []identityFile
+type identity struct{ digest }
 
-// identityFile is a file with what is in it.
-type identityFile struct {
-	name string
-	data []byte // nil where it is too large to be read
-	info state
-	err  error
-}
-
-// add reads a file, where it has a name, and returns what is in it.
-func (id *identity) add(name string) []byte {
+// file adds a file, where it has a name, and returns what is in it.
+func (id *identity) file(name string) []byte {
 	if name == "" {
 		return nil
 	}
-	f := identityFile{name: name}
-	f.data, f.info, f.err = readIdentity(name)
-	*id = append(*id, f)
-	return f.data
+	data, info, err := readIdentity(name)
+	id.add("file", name, fileState(data, info, err))
+	return data
 }
 
 // directory notes whether a cloud's directory is there. Most people have one
@@ -51,7 +42,7 @@ func (id *identity) directory(name string) bool {
 	}
 	f, err := openPlain(name, os.O_RDONLY, 0)
 	if err != nil {
-		*id = append(*id, identityFile{name: name, err: err})
+		id.add("file", name, fileState(nil, state{}, err))
 		return !isAbsent(err)
 	}
 	f.close()
@@ -73,12 +64,12 @@ func (id *identity) all(environ []string) {
 // environment or a profile names, and the logins of SSO sessions that a profile
 // names. (AWS SDKs and Tools Reference Guide, shared config and credentials.)
 func (id *identity) aws(env func(string) string, home string) {
-	config := id.add(awsfiles.Config(env, home))
-	id.add(awsfiles.Credentials(env, home))
-	id.add(env("AWS_WEB_IDENTITY_TOKEN_FILE"))
-	id.add(env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"))
+	config := id.file(awsfiles.Config(env, home))
+	id.file(awsfiles.Credentials(env, home))
+	id.file(env("AWS_WEB_IDENTITY_TOKEN_FILE"))
+	id.file(env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"))
 	for _, name := range awsNamed(config, home) {
-		id.add(name)
+		id.file(name)
 	}
 }
 
@@ -110,7 +101,7 @@ func awsNamed(config []byte, home string) []string {
 // default credentials.
 func (id *identity) google(env func(string) string, home string) {
 	for _, name := range []string{"GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE", "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE"} {
-		id.add(env(name))
+		id.file(env(name))
 	}
 	dir := cmp.Or(env("CLOUDSDK_CONFIG"), awsfiles.InHome(home, ".config", "gcloud"))
 	if appData := env("APPDATA"); runtime.GOOS == "windows" && env("CLOUDSDK_CONFIG") == "" && appData != "" {
@@ -119,27 +110,27 @@ func (id *identity) google(env func(string) string, home string) {
 	if !id.directory(dir) {
 		return
 	}
-	active := id.add(filepath.Join(dir, "active_config"))
+	active := id.file(filepath.Join(dir, "active_config"))
 	name := env("CLOUDSDK_ACTIVE_CONFIG_NAME")
 	if name == "" && len(active) < 256 {
 		name = strings.TrimSpace(string(active))
 	}
-	id.add(filepath.Join(dir, "configurations", "config_"+cmp.Or(name, "default")))
-	id.add(filepath.Join(dir, "application_default_credentials.json"))
-	id.add(filepath.Join(dir, "credentials.db"))
+	id.file(filepath.Join(dir, "configurations", "config_"+cmp.Or(name, "default")))
+	id.file(filepath.Join(dir, "application_default_credentials.json"))
+	id.file(filepath.Join(dir, "credentials.db"))
 }
 
 // azure: az's profile and settings, and the files that the environment names for
 // service principals and workload identity.
 func (id *identity) azure(env func(string) string, home string) {
 	for _, name := range []string{"AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_CERTIFICATE_PATH", "AAD_SERVICE_PRINCIPAL_CLIENT_CERTIFICATE"} {
-		id.add(env(name))
+		id.file(env(name))
 	}
 	dir := cmp.Or(env("AZURE_CONFIG_DIR"), awsfiles.InHome(home, ".azure"))
 	if !id.directory(dir) {
 		return
 	}
 	for _, name := range []string{"azureProfile.json", "config", "clouds.config"} {
-		id.add(filepath.Join(dir, name))
+		id.file(filepath.Join(dir, name))
 	}
 }

@@ -70,7 +70,7 @@ func (r imageRoad) keys(base string) []string {
 		var d digest
 		d.add(base)
 		d.add(parts...)
-		return imageName + "-" + d.sum()
+		return d.name(imageName)
 	}
 	return []string{byImage: name("image", r.wants.Image), byRegistry: name("registry", r.registry()), globally: name("global")}
 }

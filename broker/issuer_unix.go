@@ -14,15 +14,18 @@ func programNames(name string) []string { return []string{name} }
 
 // executable says why a path is no program, or nil.
 func executable(path string) error {
-	info, err := os.Stat(path)
+	is, err := lookAt(path, true)
 	switch {
+	case err == nil:
 	case errors.Is(err, fs.ErrNotExist):
 		return errors.New("no such file")
-	case err != nil:
+	default:
 		return err
-	case info.IsDir():
+	}
+	switch {
+	case is.mode.IsDir():
 		return errors.New("a directory")
-	case info.Mode().Perm()&0o111 == 0:
+	case is.mode.Perm()&0o111 == 0:
 		return errors.New("not executable")
 	}
 	return nil

@@ -86,20 +86,19 @@ func (d *digest) list(name string, parts []string) {
 	d.add(parts...)
 }
 
-func (d *digest) sum() string {
+// name is the name of an entry: what it begins with, and the hash.
+func (d *digest) name(begin string) string {
 	sum := sha256.Sum256(*d)
-	return hex.EncodeToString(sum[:])
+	b := make([]byte, 0, len(clientName)+1+hex.EncodedLen(len(sum))) // no name is longer, so that it stays on the stack
+	return string(hex.AppendEncode(append(append(b, begin...), '-'), sum[:]))
 }
 
-// What most keys are made of, and a little more.
-const (
-	keySize    = 8 << 10
-	usualFiles = 12
-)
+// keySize is what most keys are made of, and a little more.
+const keySize = 8 << 10
 
 // key returns the name under which the answer to a question is kept.
 func (b *Broker) key(road, issuer string, args []string, about ...string) string {
-	d := make(digest, 0, keySize)
+	d := identity{make(digest, 0, keySize)}
 	d.add("kubecred key 1", road, issuer, strconv.Itoa(os.Getuid()), strconv.Itoa(os.Geteuid()))
 	d.list("args", args)
 	d.list("about", about)
@@ -116,15 +115,11 @@ func (b *Broker) key(road, issuer string, args []string, about ...string) string
 	}
 	slices.Sort(env)
 	d.list("env", env)
-	files := make(identity, 0, usualFiles)
-	files.all(b.Environ)
+	d.all(b.Environ)
 	for _, name := range b.Key.Files {
-		files.add(name)
+		d.file(name)
 	}
-	for _, f := range files {
-		d.add("file", f.name, f.state())
-	}
-	return road + "-" + d.sum()
+	return d.name(road)
 }
 
 // dependsOnDirectory tells whether an argument names a file by a relative path,
@@ -149,19 +144,20 @@ func dependsOnDirectory(args []string) bool {
 // time of change count.
 const maxIdentityFile = 4 << 20
 
-// state is a short text that differs where the file's content does.
-func (f identityFile) state() string {
+// fileState is a short text that differs where the content of a file does, of which
+// readIdentity gave this.
+func fileState(data []byte, info state, err error) string {
 	switch {
-	case isAbsent(f.err):
+	case isAbsent(err):
 		return "absent"
-	case f.err != nil:
+	case err != nil:
 		return "unreadable"
-	case !f.info.regular:
+	case !info.mode.IsRegular():
 		return "special"
-	case f.data == nil && f.info.size > 0:
-		return "large " + strconv.FormatInt(f.info.size, 10) + " " + strconv.FormatInt(f.info.changed.UnixNano(), 10)
+	case data == nil && info.size > 0:
+		return "large " + strconv.FormatInt(info.size, 10) + " " + strconv.FormatInt(info.changed.UnixNano(), 10)
 	}
-	sum := sha256.Sum256(f.data)
+	sum := sha256.Sum256(data)
 	return "sha256 " + string(sum[:])
 }
 
@@ -182,7 +178,7 @@ func readIdentity(name string) ([]byte, state, error) {
 	}
 	defer f.close()
 	info, err := f.stat()
-	if err != nil || !info.regular || info.size > maxIdentityFile {
+	if err != nil || !info.mode.IsRegular() || info.size > maxIdentityFile {
 		return nil, info, err
 	}
 	data := make([]byte, info.size)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/kubecred/kubecred/credapi"
-	"github.com/kubecred/kubecred/ekstoken/mint"
+	"github.com/kubecred/kubecred/ekstoken/age"
 )
 
 // trueExpiry is when a credential dies: the earliest of what was announced, what
@@ -27,8 +27,8 @@ func trueExpiry(c credapi.ExecCredential) time.Time {
 // tokenExpiry is the end that stands in the token itself: exp of a JWT, and for
 // an EKS token 14 minutes after its signing, as its clients announce.
 func tokenExpiry(token string) time.Time {
-	if signed, ok := mint.SignedAt(token); ok {
-		return signed.Add(mint.AnnouncedLife)
+	if signed, ok := age.SignedAt(token); ok {
+		return signed.Add(age.AnnouncedLife)
 	}
 	return jwtExpiry(token)
 }

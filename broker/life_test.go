@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/pem"
 	"math/big"
 	"os"
@@ -128,6 +129,22 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
+// hashedFiles are the files that went into a digest, each as its name behind "file".
+func hashedFiles(t *testing.T, d digest) (names []string) {
+	t.Helper()
+	var parts []string
+	for len(d) > 0 {
+		n := binary.BigEndian.Uint64(d)
+		parts, d = append(parts, string(d[8:8+n])), d[8+n:]
+	}
+	for i, p := range parts {
+		if p == "file" {
+			names = append(names, parts[i+1])
+		}
+	}
+	return names
+}
+
 func TestIdentityFiles(t *testing.T) {
 	home := t.TempDir()
 	config := home + "/config"
@@ -136,10 +153,7 @@ func TestIdentityFiles(t *testing.T) {
 	}
 	var id identity
 	id.aws(func(name string) string { return map[string]string{"AWS_CONFIG_FILE": config}[name] }, home)
-	var got []string
-	for _, f := range id {
-		got = append(got, f.name)
-	}
+	got := hashedFiles(t, id.digest)
 	want := []string{
 		config, awsfiles.InHome(home, ".aws", "credentials"), "/var/token",
 		awsfiles.InHome(home, ".aws", "sso", "cache", "ee0bfd2552fbd840c02cc48b6e823320543c450f.json"),

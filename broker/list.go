@@ -72,8 +72,8 @@ func List(dir string) (kept []Kept, damaged int, err error) {
 		}
 		road, _, _ := strings.Cut(key, "-")
 		kept = append(kept, Kept{
-			Road: road, Key: key, Issuer: e.issuer, Created: e.created, Expires: e.expires,
-			Until: e.until, Refused: e.refused, For: e.about, payload: e.payload,
+			Road: road, Key: key, Issuer: string(e.issuer), Created: e.created, Expires: e.expires,
+			Until: e.until, Refused: e.refused, For: string(e.about), payload: e.payload,
 		})
 	}
 	slices.SortFunc(kept, func(a, b Kept) int {

@@ -35,10 +35,44 @@ func (p plain) stat() (state, error) {
 	if err := syscall.Fstat(p.fd, &st); err != nil {
 		return state{}, &fs.PathError{Op: "stat", Path: p.name, Err: err}
 	}
-	return state{
-		regular: st.Mode&syscall.S_IFMT == syscall.S_IFREG, perm: fs.FileMode(st.Mode).Perm(), owner: int(st.Uid),
-		size: st.Size, changed: time.Unix(st.Mtim.Unix()),
-	}, nil
+	return systemState(&st), nil
+}
+
+// lookAt tells of a file by its name; follow says whether a link counts for what it
+// leads to.
+func lookAt(name string, follow bool) (state, error) {
+	var st syscall.Stat_t
+	for {
+		var err error
+		if follow {
+			err = syscall.Stat(name, &st)
+		} else {
+			err = syscall.Lstat(name, &st)
+		}
+		switch err {
+		case nil:
+			return systemState(&st), nil
+		case syscall.EINTR:
+		default:
+			return state{}, &fs.PathError{Op: "stat", Path: name, Err: err}
+		}
+	}
+}
+
+// systemState is what the system says of a file; of its kind only what is asked here.
+func systemState(st *syscall.Stat_t) state {
+	mode := fs.FileMode(st.Mode).Perm()
+	switch st.Mode & syscall.S_IFMT {
+	case syscall.S_IFREG:
+	case syscall.S_IFDIR:
+		mode |= fs.ModeDir
+	default:
+		mode |= fs.ModeIrregular
+	}
+	if st.Mode&syscall.S_ISVTX != 0 {
+		mode |= fs.ModeSticky
+	}
+	return state{mode: mode, owner: int(st.Uid), size: st.Size, changed: time.Unix(st.Mtim.Unix())}
 }
 
 // ReadAt reads until b is full or the file ends.

@@ -24,4 +24,22 @@ func (p plain) stat() (state, error) {
 	return stateOf(info), nil
 }
 
+// lookAt tells of a file by its name; follow says whether a link counts for what it
+// leads to.
+func lookAt(name string, follow bool) (state, error) {
+	look := os.Lstat
+	if follow {
+		look = os.Stat
+	}
+	info, err := look(name)
+	if err != nil {
+		return state{}, err
+	}
+	return stateOf(info), nil
+}
+
+func stateOf(info os.FileInfo) state {
+	return state{mode: info.Mode(), owner: ownerOf(info), size: info.Size(), changed: info.ModTime()}
+}
+
 func (p plain) close() { _ = p.Close() }

@@ -5,23 +5,26 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// A record is a file of the cache: a first line that names its kind, lines of a
-// name and a value, a hash over all of it, an empty line, and the payload.
+// A record is a file of the cache: a first line that names its kind and has a hash
+// over all that follows, lines of a name and a value, an empty line, and the payload.
 //
-//	kubecred entry 1
+//	kubecred entry 2 9be0...
 //	key 5c1f...
 //	created 1763784780000000000
-//	sum 9be0...
 //
 //	{"token":...}
 //
 // The key stands inside too, so that a file under another's name is found out.
+
+// recordVersion is that of the format; a file of another one is a miss.
+const recordVersion = " 2 "
 
 // maxRecord bounds a file of the cache.
 const maxRecord = 2 << 20
@@ -50,47 +53,51 @@ func (fs fields) has(name string) bool {
 // encodeRecord writes a record. Values must not hold line breaks.
 func encodeRecord(kind string, all fields, payload []byte) []byte {
 	var b bytes.Buffer
-	b.Grow(256 + len(payload))
-	b.WriteString("kubecred " + kind + " 1\n")
 	for _, f := range all {
 		b.WriteString(f.name)
 		b.WriteByte(' ')
 		b.WriteString(f.value)
 		b.WriteByte('\n')
 	}
-	sum := recordSum(b.Bytes(), payload)
-	b.WriteString("sum " + sum + "\n\n")
+	b.WriteByte('\n')
 	b.Write(payload)
-	return b.Bytes()
+	sum := sha256.Sum256(b.Bytes())
+	return append([]byte("kubecred "+kind+recordVersion+hex.EncodeToString(sum[:])+"\n"), b.Bytes()...)
 }
 
-func recordSum(head, payload []byte) string {
-	h := sha256.New()
-	h.Write(head)
-	h.Write(payload)
-	return hex.EncodeToString(h.Sum(nil))
+// openRecord takes a record apart, of which only a whole one passes.
+func openRecord(kind string, data []byte) (head, payload []byte, err error) {
+	rest := data
+	for _, want := range [...]string{"kubecred ", kind, recordVersion} {
+		if len(rest) < len(want) || string(rest[:len(want)]) != want {
+			return nil, nil, errRecord
+		}
+		rest = rest[len(want):]
+	}
+	var sum [2 * sha256.Size]byte
+	if len(data) > maxRecord || len(rest) <= len(sum) || rest[len(sum)] != '\n' {
+		return nil, nil, errRecord
+	}
+	body := rest[len(sum)+1:]
+	is := sha256.Sum256(body)
+	hex.Encode(sum[:], is[:])
+	head, payload, ok := bytes.Cut(body, []byte("\n\n"))
+	if !ok || !bytes.Equal(sum[:], rest[:len(sum)]) {
+		return nil, nil, errRecord
+	}
+	return head, payload, nil
 }
 
-// maxFields is more than any record has.
-const maxFields = 16
-
-// decodeRecord reads a record, of which only a whole one passes.
+// decodeRecord reads a record with its fields.
 func decodeRecord(kind string, data []byte) (fields, []byte, error) {
-	first := "kubecred " + kind + " 1\n"
-	head, payload, ok := bytes.Cut(data, []byte("\n\n"))
-	if !ok || len(data) > maxRecord || !bytes.HasPrefix(head, []byte(first)) {
-		return nil, nil, errRecord
+	head, payload, err := openRecord(kind, data)
+	if err != nil {
+		return nil, nil, err
 	}
-	at := bytes.LastIndex(head, []byte("\nsum ")) + 1
-	if at < len(first) || string(head[at+len("sum "):]) != recordSum(head[:at], payload) {
-		return nil, nil, errRecord
-	}
-	all := make(fields, 0, maxFields)
-	for rest := string(head[len(first):at]); rest != ""; {
-		line, after, _ := strings.Cut(rest, "\n")
-		rest = after
+	var all fields
+	for line := range strings.SplitSeq(string(head), "\n") {
 		name, value, ok := strings.Cut(line, " ")
-		if !ok || name == "" || len(all) == maxFields || all.has(name) {
+		if !ok || name == "" || all.has(name) {
 			return nil, nil, errRecord
 		}
 		all = append(all, field{name, value})
@@ -110,8 +117,8 @@ type entry struct {
 	// refusals counts such runs without an expiry between them.
 	refusals int
 	speaks   string // the version that the issuer is to be asked in
-	issuer   string // for people: the command, secrets left out
-	about    string // for people: what it is for
+	issuer   []byte // for people: the command, secrets left out
+	about    []byte // for people: what it is for
 	payload  []byte // in the form of the road
 }
 
@@ -144,8 +151,8 @@ func (e *entry) encode() []byte {
 		{"refused", stamp(e.refused)},
 		{"refusals", strconv.Itoa(e.refusals)},
 		{"speaks", e.speaks},
-		{"issuer", oneLine(e.issuer)},
-		{"about", oneLine(e.about)},
+		{"issuer", oneLine(string(e.issuer))},
+		{"about", oneLine(string(e.about))},
 	}, e.payload)
 }
 
@@ -153,26 +160,53 @@ func (e *entry) encode() []byte {
 // call would outgrow the stack that a program starts with, and growing it costs
 // more than reading the entry.
 
+// lines are those of an entry's head, each a name and a value, read in the order in
+// which they were written and without a copy.
+type lines struct {
+	rest []byte
+	bad  bool
+}
+
+func (l *lines) next(name string) []byte {
+	line, rest, _ := bytes.Cut(l.rest, []byte{'\n'})
+	l.rest = rest
+	if len(line) <= len(name) || string(line[:len(name)]) != name || line[len(name)] != ' ' {
+		l.bad = true
+		return nil
+	}
+	return line[len(name)+1:]
+}
+
+func (l *lines) number(name string, base int) uint64 {
+	n, err := strconv.ParseUint(string(l.next(name)), base, 64)
+	l.bad = l.bad || err != nil
+	return n
+}
+
+func (l *lines) stamp(name string) time.Time {
+	t, err := readStamp(string(l.next(name)))
+	l.bad = l.bad || err != nil
+	return t
+}
+
 // decodeEntry reads an entry; key is the one that it must be of, "" for any.
 func decodeEntry(data []byte, key string) (*entry, error) {
-	all, payload, err := decodeRecord("entry", data)
+	head, payload, err := openRecord("entry", data)
 	if err != nil {
 		return nil, err
 	}
-	e := &entry{key: all.get("key"), speaks: all.get("speaks"), issuer: all.get("issuer"), about: all.get("about"), payload: payload}
-	bad := false
-	e.id, err = strconv.ParseUint(all.get("id"), 16, 64)
-	bad = bad || err != nil
-	e.refusals, err = strconv.Atoi(all.get("refusals"))
-	bad = bad || err != nil
-	stamp := func(name string) time.Time {
-		t, err := readStamp(all.get(name))
-		bad = bad || err != nil
-		return t
+	l := lines{rest: head}
+	is := l.next("key")
+	if key == "" {
+		key = string(is)
 	}
-	e.created, e.expires = stamp("created"), stamp("expires")
-	e.until, e.renew, e.refused = stamp("until"), stamp("renew"), stamp("refused")
-	if bad || e.key == "" || key != "" && e.key != key || e.created.IsZero() || e.until.IsZero() || len(payload) == 0 {
+	e := &entry{
+		key: key, id: l.number("id", 16),
+		created: l.stamp("created"), expires: l.stamp("expires"), until: l.stamp("until"), renew: l.stamp("renew"),
+		refused: l.stamp("refused"), refusals: int(min(l.number("refusals", 10), math.MaxInt32)),
+		speaks: string(l.next("speaks")), issuer: l.next("issuer"), about: l.next("about"), payload: payload,
+	}
+	if l.bad || len(l.rest) > 0 || key == "" || string(is) != key || e.created.IsZero() || e.until.IsZero() || len(payload) == 0 {
 		return nil, errRecord
 	}
 	return e, nil

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"encoding/binary"
-	"hash/fnv"
 	"os"
 	"time"
 )
@@ -41,8 +40,7 @@ func slotIndex(p process, i int) int {
 	return int((h>>32 + uint64(i)) % slotCount)
 }
 
-func (s serving) encode() []byte {
-	b := make([]byte, slotSize)
+func (s serving) encode() (b [slotSize]byte) {
 	binary.LittleEndian.PutUint64(b[0:], uint64(s.who.pid))
 	binary.LittleEndian.PutUint64(b[8:], s.who.start)
 	binary.LittleEndian.PutUint64(b[16:], s.id)
@@ -55,10 +53,13 @@ func (s serving) encode() []byte {
 }
 
 // slotSum tells a whole slot from a torn one, and from one of zeros.
+// It is FNV-1a, as hash/fnv has it behind an interface.
 func slotSum(b []byte) uint32 {
-	h := fnv.New32a()
-	_, _ = h.Write(b)
-	return h.Sum32()
+	sum := uint32(2166136261)
+	for _, c := range b {
+		sum = (sum ^ uint32(c)) * 16777619
+	}
+	return sum
 }
 
 func decodeServing(b []byte) (serving, bool) {
@@ -156,6 +157,7 @@ func (l *servedList) find(p process) (serving, bool) {
 // note remembers that a process was given a credential.
 func (l *servedList) note(s serving) {
 	if l != nil {
-		_, _ = l.file.WriteAt(s.encode(), int64(slotIndex(s.who, l.slots.place(s.who))*slotSize))
+		slot := s.encode()
+		_, _ = l.file.WriteAt(slot[:], int64(slotIndex(s.who, l.slots.place(s.who))*slotSize))
 	}
 }

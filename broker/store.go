@@ -63,27 +63,27 @@ func openStore(dir string, create bool) (*store, error) {
 	if dir == "" {
 		return nil, nil
 	}
-	info, err := os.Lstat(dir)
-	if errors.Is(err, fs.ErrNotExist) && create {
-		if info, err = createDir(dir); err != nil {
+	is, err := lookAt(dir, false)
+	if err != nil && errors.Is(err, fs.ErrNotExist) && create {
+		if is, err = createDir(dir); err != nil {
 			return nil, err
 		}
 	}
 	if err != nil {
 		return nil, plainError(err)
 	}
-	if !info.IsDir() {
+	if !is.mode.IsDir() {
 		return nil, fmt.Errorf("%s is no directory", dir)
 	}
-	if why := stateOf(info).foreign(0o700); why != "" {
+	if why := is.foreign(0o700); why != "" {
 		return nil, fmt.Errorf("%s %s", dir, why)
 	}
 	// Who may write to the directory above may put another in its place.
-	above, err := os.Stat(filepath.Dir(dir))
+	above, err := lookAt(filepath.Dir(dir), true)
 	if err != nil {
 		return nil, plainError(err)
 	}
-	if above.Mode().Perm()&0o022 != 0 && above.Mode()&os.ModeSticky == 0 && ownersMatter {
+	if above.mode.Perm()&0o022 != 0 && above.mode&os.ModeSticky == 0 && ownersMatter {
 		return nil, fmt.Errorf("%s lets others write: chmod go-w", filepath.Dir(dir))
 	}
 	return &store{dir}, nil
@@ -91,34 +91,32 @@ func openStore(dir string, create bool) (*store, error) {
 
 // createDir makes the directory below one that is the user's own: what a sudo
 // makes in somebody's home would be in the way later.
-func createDir(dir string) (os.FileInfo, error) {
+func createDir(dir string) (state, error) {
 	above := filepath.Dir(dir)
 	for {
-		info, err := os.Stat(above)
+		is, err := lookAt(above, true)
 		if err == nil {
-			if why := stateOf(info).foreign(0o777); why != "" && !worldWritable(info) {
-				return nil, fmt.Errorf("%s is to be made, but %s %s", dir, above, why)
+			// In a directory such as /tmp anybody may make their own.
+			if why := is.foreign(0o777); why != "" && is.mode&0o002 == 0 {
+				return state{}, fmt.Errorf("%s is to be made, but %s %s", dir, above, why)
 			}
 			break
 		}
 		next := filepath.Dir(above)
 		if !errors.Is(err, fs.ErrNotExist) || next == above {
-			return nil, plainError(err)
+			return state{}, plainError(err)
 		}
 		above = next
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, plainError(err)
+		return state{}, plainError(err)
 	}
-	info, err := os.Lstat(dir)
+	is, err := lookAt(dir, false)
 	if err != nil {
-		return nil, plainError(err)
+		return state{}, plainError(err)
 	}
-	return info, nil
+	return is, nil
 }
-
-// worldWritable is a directory such as /tmp, in which anybody may make their own.
-func worldWritable(info os.FileInfo) bool { return info.Mode().Perm()&0o002 != 0 }
 
 // plainError is err without the operation, on one line.
 func plainError(err error) error {
@@ -133,19 +131,16 @@ func plainError(err error) error {
 	return err
 }
 
-func (s *store) path(key, suffix string) string { return filepath.Join(s.dir, key+suffix) }
+func (s *store) path(key, suffix string) string {
+	return s.dir + string(os.PathSeparator) + key + suffix
+}
 
 // state is what is known of a file.
 type state struct {
-	regular bool
-	perm    os.FileMode
+	mode    os.FileMode
 	owner   int // user id, -1 where the system has none
 	size    int64
 	changed time.Time
-}
-
-func stateOf(info os.FileInfo) state {
-	return state{regular: info.Mode().IsRegular(), perm: info.Mode().Perm(), owner: ownerOf(info), size: info.Size(), changed: info.ModTime()}
 }
 
 // read returns a file of the cache and its time of change. Whatever is not a
@@ -164,7 +159,7 @@ func (s *store) read(key, suffix string) ([]byte, time.Time, error) {
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	if !info.regular {
+	if !info.mode.IsRegular() {
 		return nil, time.Time{}, fmt.Errorf("%s is no plain file", name)
 	}
 	if why := info.foreign(0o600); why != "" {

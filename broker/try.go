@@ -45,7 +45,7 @@ func (a *Ask) run(ctx context.Context, old *entry) (*entry, error) {
 	}
 	e := &entry{
 		key: key, id: idOf(c.payload), created: now, expires: c.expires, until: c.until, renew: c.renew,
-		issuer: public(a.issuer, a.args), about: c.about, payload: c.payload,
+		issuer: []byte(public(a.issuer, a.args)), about: []byte(c.about), payload: c.payload,
 	}
 	if c.speaks != a.road.asked() {
 		e.speaks = c.speaks

@@ -17,6 +17,7 @@ package ekstoken
 import (
 	"time"
 
+	"github.com/kubecred/kubecred/ekstoken/age"
 	"github.com/kubecred/kubecred/ekstoken/mint"
 )
 
@@ -66,7 +67,7 @@ func Sign(c Credentials, r Request) (string, error) { return mint.Sign(c, r) }
 // SignedAt returns the X-Amz-Date of a token that need not pass [Parse]: of any
 // host, and with any parameters. It is what a cache wants to know, which hands
 // on tokens and calls nobody.
-func SignedAt(token string) (time.Time, bool) { return mint.SignedAt(token) }
+func SignedAt(token string) (time.Time, bool) { return age.SignedAt(token) }
 
 // EndpointFor returns the STS endpoint of a region. A region of a known form
 // that the table does not hold gets the host that its partition would give it.

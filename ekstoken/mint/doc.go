@@ -1,12 +1,15 @@
-// Package mint is the half of package ekstoken that makes tokens and tells their
-// age, for programs that start so often that what they link counts: it does
+// Package mint is the part of package ekstoken that makes tokens, for programs that start so often that what they link counts: it does
 // without a reader of URLs. Everybody else finds it all in package ekstoken.
 package mint
 
-import "time"
+import (
+	"time"
+
+	"github.com/kubecred/kubecred/ekstoken/age"
+)
 
 // Prefix stands before the base64 part of every token.
-const Prefix = "k8s-aws-v1."
+const Prefix = age.Prefix
 
 // ClusterHeader is the signed header that holds the cluster's name, or on
 // Outposts its id.
@@ -17,10 +20,10 @@ const (
 	// not look at X-Amz-Expires in this call.
 	Life = 15 * time.Minute
 	// AnnouncedLife is what clients announce, a minute less.
-	AnnouncedLife = 14 * time.Minute
+	AnnouncedLife = age.AnnouncedLife
 	// MaxLen bounds a token in bytes. aws-iam-authenticator stops at 4096, which
 	// long session tokens exceed.
-	MaxLen = 16 << 10
+	MaxLen = age.MaxLen
 )
 
 // What a signature names.
@@ -30,5 +33,5 @@ const (
 	Service    = "sts"
 	Terminator = "aws4_request"
 	// DateFormat is that of X-Amz-Date.
-	DateFormat = "20060102T150405Z"
+	DateFormat = age.DateFormat
 )
