@@ -61,6 +61,8 @@ var lineShapes = sync.OnceValue(func() []lineShape {
 		line("fork/exec", `fork/exec (\S+?):`, fact1("plugin.failed")),
 		line("command failed", `Command failed: (\S+)`, fact1("plugin.failed")),
 		line("tsh ", `(?:^|[$>]\s*)(tsh) (?:status|login|kube)\b`, fact1("plugin.failed")),
+		line("kubelogin ", `(?:^|[$>]\s*)(kubelogin) (?:convert-kubeconfig|get-token)\b`, fact1("plugin.failed")),
+		line("spawn", `(?i)spawn(?:Sync)? (\S+?)(?: ENOENT|"|$)`, fact1("plugin.failed")),
 		line("doctl ", `(?:^|[$>]\s*|run ')(doctl) (?:auth|kubernetes)\b`, fact1("plugin.failed")),
 
 		line("aws-cli/", `aws-cli/(\d[\d.]*)`, fact1("awscli.version")),
@@ -234,6 +236,9 @@ func (e *evidence) flags(s *scan, i int, l string) {
 		if strings.HasPrefix(value, "--") {
 			value = "true"
 		}
+		if secretFlag.MatchString(name) {
+			value = "set"
+		}
 		any = true
 		e.add("flag."+name, Redacted(value), s.t.where(i, m[2]))
 	}
@@ -244,6 +249,9 @@ func (e *evidence) flags(s *scan, i int, l string) {
 		e.add("command", program, s.t.where(i, 0))
 	}
 }
+
+// secretFlag are flags whose value is a secret.
+var secretFlag = regexp.MustCompile(`(?i)(?:password|secret|token|api-key)$`)
 
 // secretEnv are variables whose value is a secret.
 var secretEnv = regexp.MustCompile(`(?i)secret|password|token$|_key$|credential`)

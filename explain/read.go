@@ -87,7 +87,9 @@ func (t *Text) show(w finding.Where) string {
 	if i < 0 || i >= len(t.Lines) {
 		return ""
 	}
-	line := []rune(Redacted(t.Lines[i]))
+	// A secret is known by what stands before it, at times on the line before.
+	near := Redacted(strings.Join(t.Lines[max(0, i-2):i+1], "\n"))
+	line := []rune(near[strings.LastIndexByte(near, '\n')+1:])
 	if len(line) > shownLine && w.Column > shownLine/2 {
 		line = line[min(w.Column-shownLine/4, len(line)-1):]
 	}

@@ -23,10 +23,12 @@ var secretShapes = sync.OnceValue(func() []*regexp.Regexp {
 		// A value of a key whose name says that it is a secret. A name such as
 		// tokenFile or token-ttl is none.
 		regexp.MustCompile(`(?i)(?P<keep>(?:^|[\s"'{,;&?(-])(?:[\w-]*[._-])?(?:password|passwd|passphrase|secret|client[_-]?secret|api[_-]?key|token|id[_-]?token|access[_-]?token|accesstoken|refresh[_-]?token|identitytoken|registrytoken|serviceaccounttoken|auth|private[_-]?key|client-key-data|password_hash)\\?["']?\s*[:=]\s*\\?["']?)(?:[^\s"',}&\\]{3,})`),
-		regexp.MustCompile(`(?i)(?P<keep>--?[a-z-]*(?:password|secret|token)(?:=|\s+))[^\s"'-][^\s"']{3,}`),
+		regexp.MustCompile(`(?i)(?P<keep>--?[a-z-]*(?:password|secret|token)(?:=|["']?,?\s+(?:-\s+)?["']?))[^\s"'-][^\s"',\]]{3,}`),
+		// A variable as name and value on lines of their own, or in one mapping.
+		regexp.MustCompile(`(?i)(?P<keep>\bname["']?:\s*["']?[a-z0-9_]*(?:secret|token|password|passwd|api_key|access_key|private_key|credentials?)["']?,?\s+["']?value["']?:\s*["']?)[^\s"',}]{3,}`),
 		regexp.MustCompile(`(?i)(?P<keep>\b(?:login|curl|helm|skopeo|crane)\b[^\n]{0,160}?\s-p\s+)[^\s"']{4,}`),
 		regexp.MustCompile(`(?P<keep>[a-z][a-z0-9+.-]*://[^/\s:@"']+:)[^/\s@"']+@`),
-		regexp.MustCompile(`\bgh[pousr]_[A-Za-z0-9]{20,}|\bxox[abp]-[A-Za-z0-9-]{10,}|\bya29\.[A-Za-z0-9_.-]{10,}|\bglpat-[A-Za-z0-9_-]{10,}`),
+		regexp.MustCompile(`\bgh[pousr]_[A-Za-z0-9]{20,}|\bxox[abp]-[A-Za-z0-9-]{10,}|\bya29\.[A-Za-z0-9_.-]{10,}|\bglpat-[A-Za-z0-9_-]{10,}|\bgithub_pat_\w{20,}|\bdo[opr]_v1_[0-9a-f]{16,}|\bhv[sbr]\.[A-Za-z0-9_-]{16,}|\bnpm_[A-Za-z0-9]{20,}|\bsk-[A-Za-z0-9_-]{20,}`),
 		// Client certificates' and CAs' data, docker's auth strings and other long
 		// base64 hold nothing a reader needs.
 		regexp.MustCompile(`(?:[A-Za-z0-9+/]{64,}={0,2})`),

@@ -30,6 +30,11 @@ var secretPastes = []struct{ shape, secret string }{
 	{"kubelogin get-token --client-secret=%s", "Q~secretofaserviceprincipal0123"},
 	{"oidc-client-secret: %s", "0a1b2c3d4e5f6071"},
 	{"docker login -p %s r.example.com", "correcthorsebattery"},
+	{"users:\n- name: u\n  user:\n    exec:\n      apiVersion: client.authentication.k8s.io/v1alpha1\n      command: doctl\n      args: [kubernetes, cluster, kubeconfig, exec-credential, --access-token, %s]\n", "opaque0123456789abcdef"},
+	{"users:\n- name: u\n  user:\n    exec:\n      apiVersion: client.authentication.k8s.io/v1alpha1\n      command: doctl\n      args:\n      - --access-token\n      - %s\n", "opaque0123456789abcdef"},
+	{"users:\n- name: u\n  user:\n    exec:\n      apiVersion: client.authentication.k8s.io/v1beta1\n      command: aws\n      env:\n      - name: AWS_SECRET_ACCESS_KEY\n        value: %s\n", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"},
+	{`env: [{"name": "DIGITALOCEAN_ACCESS_TOKEN", "value": "%s"}]`, "opaque0123456789abcdef"},
+	{"doctl auth init -t %s", "dop_v1_0123456789abcdef0123456789abcdef"},
 }
 
 // faults go beside a secret, so that there is something to explain.
