@@ -38,6 +38,7 @@ func commands() string {
 	var b strings.Builder
 	b.WriteString("# Command reference\n\nWritten by `make docs` from the commands themselves.\n\n")
 	b.WriteString("Exit status of every command: 0 nothing at or above `--fail-on`, 1 findings,\n2 it could not run, with one line on stderr that says why.\n")
+	b.WriteString("`kubecred-exec` and `kubecred-aws` are described in [exec.md](exec.md).\n")
 	command(&b, cli.Root())
 	return b.String()
 }

@@ -1,7 +1,9 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -31,6 +33,10 @@ func Read(r io.Reader) (finding.Report, error) {
 		return rep, fmt.Errorf("larger than %d MiB, so it is no saved report", maxReport>>20)
 	}
 	if err := json.Unmarshal(data, &rep); err != nil {
+		var other *json.UnmarshalTypeError
+		if errors.As(err, &other) { // whose own words are about Go's types
+			return rep, fmt.Errorf("not a saved report: %s is a JSON %s, and -o json writes none there", cmp.Or(other.Field, "it"), other.Value)
+		}
 		return rep, fmt.Errorf("not a saved report: %w", err)
 	}
 	if rep.APIVersion != finding.APIVersion || rep.Kind != finding.ReportKind {

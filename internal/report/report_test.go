@@ -117,6 +117,8 @@ func TestJSONReplaysIntoTheSameText(t *testing.T) {
 func TestReadRefuses(t *testing.T) {
 	tests := []struct{ in, want string }{
 		{"", "not a saved report: unexpected end of JSON input"},
+		{"[]", "not a saved report: it is a JSON array, and -o json writes none there"},
+		{`{"findings":{}}`, "not a saved report: findings is a JSON object, and -o json writes none there"},
 		{"{}", `not a saved report: apiVersion "" and kind "", want "kubecred/v1" and "Report"`},
 		{`{"apiVersion":"kubecred/v1","kind":"Report","findings":[{"severity":"awful"}]}`,
 			`not a saved report: findings[0].severity is "awful", want error, warning or info`},
