@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/kubecred/kubecred/auditlog"
 )
@@ -69,7 +70,7 @@ func New(ctx context.Context, at Location, o Options) (*Source, error) {
 	if !o.From.Before(o.To) {
 		return nil, errors.New("the time to look at is empty")
 	}
-	c, err := config.LoadDefaultConfig(ctx, config.WithRegion(at.Region), config.WithRetryer(func() aws.Retryer {
+	c, err := config.LoadDefaultConfig(ctx, config.WithRegion(at.Region), config.WithLogger(logging.Nop{}), config.WithRetryer(func() aws.Retryer {
 		return retry.NewStandard(func(r *retry.StandardOptions) {
 			r.MaxAttempts, r.MaxBackoff, r.RateLimiter = attempts, o.MaxBackoff, ratelimit.None
 			// Too many queries at once is said by this code, which is worth a wait.

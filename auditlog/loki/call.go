@@ -22,11 +22,21 @@ type limitError struct{ text string }
 
 func (e *limitError) Error() string { return e.text }
 
+// closedError is a trouble that is none of one hour: no answer came, or Loki lets
+// nobody in, or has no such address.
+type closedError struct{ err error }
+
+func (e *closedError) Error() string { return e.err.Error() }
+func (e *closedError) Unwrap() error { return e.err }
+
 // page asks for one page, and again where Loki is busy.
 func (s *Source) page(ctx context.Context, query string, start, end int64, limit int) ([]entry, error) {
 	v := url.Values{
 		"query": {query}, "start": {strconv.FormatInt(start, 10)}, "end": {strconv.FormatInt(end, 10)},
 		"limit": {strconv.Itoa(limit)}, "direction": {"forward"},
+	}
+	if closed := s.closed.Load(); closed != nil {
+		return nil, closed
 	}
 	wait := s.o.Wait
 	for try := 1; ; try++ {
@@ -34,7 +44,16 @@ func (s *Source) page(ctx context.Context, query string, start, end int64, limit
 		if err == nil {
 			return out, nil
 		}
-		if again < 0 || try == attempts || ctx.Err() != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		// Before the first good answer a wrong address is more likely than a short trouble.
+		var closed *closedError
+		if errors.As(err, &closed) && !s.served.Load() && (again < 0 || try == 2) {
+			s.closed.Store(closed)
+			return nil, err
+		}
+		if again < 0 || try == attempts {
 			return nil, err
 		}
 		timer := time.NewTimer(min(maxWait, max(wait, again)))
@@ -76,7 +95,7 @@ func (s *Source) call(ctx context.Context, v url.Values) (out []entry, again tim
 		if errors.As(err, &uerr) {
 			err = uerr.Err // without the address and its long query
 		}
-		return nil, 0, fmt.Errorf("asking Loki: %w", err)
+		return nil, 0, &closedError{fmt.Errorf("asking Loki: %w", err)}
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
@@ -89,7 +108,9 @@ func (s *Source) call(ctx context.Context, v url.Values) (out []entry, again tim
 	if len(body) > maxAnswer {
 		return nil, -1, &limitError{fmt.Sprintf("loki's answer is larger than %d MiB", maxAnswer>>20)}
 	}
-	out, err = entries(body)
+	if out, err = entries(body); err == nil {
+		s.served.Store(true)
+	}
 	return out, -1, err
 }
 
@@ -101,8 +122,11 @@ func refusal(res *http.Response, body []byte) ([]entry, time.Duration, error) {
 	}
 	err := fmt.Errorf("loki answered %s: %s", res.Status, text)
 	switch {
+	case res.StatusCode == http.StatusNotFound:
+		err = &closedError{err}
 	case res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden:
 		err = fmt.Errorf("%w (LOKI_USERNAME and LOKI_PASSWORD, or LOKI_BEARER_TOKEN, and LOKI_ORG_ID are sent where they are set)", err)
+		err = &closedError{err}
 	case res.StatusCode == http.StatusTooManyRequests || res.StatusCode >= 500:
 		seconds, _ := strconv.Atoi(res.Header.Get("Retry-After"))
 		return nil, time.Duration(max(0, seconds)) * time.Second, err

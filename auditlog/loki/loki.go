@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/kubecred/kubecred/auditlog"
@@ -63,6 +64,10 @@ type Source struct {
 	base  *url.URL // up to /loki/api/v1
 	query string
 	name  string
+	// served tells that Loki has answered a call well. Where it never did, closed is
+	// what it would say of each hour: it is not asked again.
+	served atomic.Bool
+	closed atomic.Pointer[closedError]
 }
 
 // New makes a source of a location, loki+https://HOST[/PATH]?query=LOGQL, where
@@ -130,11 +135,11 @@ func (s *Source) Streams(ctx context.Context, yield func(auditlog.Stream) error)
 func (s *Source) pass(ctx context.Context, query string, marked map[string]bool, yield func(auditlog.Stream) error) error {
 	for from := s.o.From; from.Before(s.o.To); {
 		to := from.Truncate(slice).Add(slice)
-		if to.After(s.o.To) {
+		if to.After(s.o.To) || s.closed.Load() != nil {
 			to = s.o.To
 		}
 		r, w := io.Pipe()
-		name := fmt.Sprintf("%s, %s to %s", s.name, from.UTC().Format("2006-01-02 15:04"), to.UTC().Format("15:04 UTC"))
+		name := fmt.Sprintf("%s, %s to %s", s.name, from.UTC().Format("2006-01-02 15:04"), to.UTC().Format(until(from, to)))
 		if err := yield(auditlog.Stream{Name: name, Open: func() (io.ReadCloser, error) { return r, nil }}); err != nil {
 			return err
 		}
@@ -150,6 +155,14 @@ func (s *Source) pass(ctx context.Context, query string, marked map[string]bool,
 		from = to
 	}
 	return nil
+}
+
+// until is how the end of a span is written: with its day where that is another.
+func until(from, to time.Time) string {
+	if to.Sub(from) > slice {
+		return "2006-01-02 15:04 UTC"
+	}
+	return "15:04 UTC"
 }
 
 // entry is a line and its time in nanoseconds.

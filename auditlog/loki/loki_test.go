@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -241,6 +242,37 @@ func TestTrouble(t *testing.T) {
 		t.Errorf("%d tokens, failed %q", len(j.Tokens), failed)
 	}
 }
+
+// TestClosedDoor: who is not let in for one hour is not let in for another, and
+// does not ask for each of the ninety days' hours.
+func TestClosedDoor(t *testing.T) {
+	calls := 0
+	down := roundTrip(func(*http.Request) (*http.Response, error) {
+		calls++
+		return nil, errors.New("connection refused")
+	})
+	day := loki.Options{From: at.Add(-24 * time.Hour), To: at, Client: &http.Client{Transport: down}}
+	_, stats := judge(t, source(t, "loki+http://127.0.0.1:1/?query={a=\"b\"}", day))
+	if calls != 2 || len(stats) != 2 || stats[0].Err == nil || stats[1].Err == nil || !strings.HasSuffix(stats[1].Name, " to 2026-11-22 04:13 UTC") {
+		t.Errorf("%d calls, %+v", calls, stats)
+	}
+
+	f, location := newFake(t)
+	calls = 0
+	f.trouble = func(_ int, w http.ResponseWriter, _ *http.Request) bool {
+		calls++
+		w.WriteHeader(http.StatusUnauthorized)
+		return true
+	}
+	day.Client = nil
+	if _, stats = judge(t, source(t, location, day)); calls != 1 || len(stats) != 2 {
+		t.Errorf("%d calls, %+v", calls, stats)
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestRefusals(t *testing.T) {
 	answer := func(code int, body string) func(int, http.ResponseWriter, *http.Request) bool {

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 )
 
 // Options say as whom and where to ask. Empty fields are left to the SDK.
@@ -47,6 +48,7 @@ const callTimeout = 15 * time.Second
 func New(ctx context.Context, o Options) (*Client, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(callTimeout)),
+		config.WithLogger(logging.Nop{}), // errors say what is to be said
 	}
 	if o.Region != "" {
 		options = append(options, config.WithRegion(o.Region))
@@ -162,5 +164,9 @@ func (c *Client) explain(err error, name string) error {
 // last is the innermost part of a chain of wrapped errors.
 func last(text string) string {
 	parts := strings.Split(text, ", ")
-	return parts[len(parts)-1]
+	i := len(parts) - 1
+	for i > 0 && strings.HasPrefix(parts[i], "or ") { // a list of words, not of errors
+		i--
+	}
+	return strings.Join(parts[i:], ", ")
 }

@@ -14,11 +14,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/aws/aws-sdk-go-v2/service/eks/types"
+	"github.com/aws/smithy-go/logging"
 )
 
 // Load returns the SDK's configuration, for a region where one is given.
 func Load(ctx context.Context, region string) (aws.Config, error) {
-	var options []func(*config.LoadOptions) error
+	options := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})} // errors say what is to be said
 	if region != "" {
 		options = append(options, config.WithRegion(region))
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -58,6 +60,8 @@ func (a *app) logs(ctx context.Context, names []string, o tokenOptions, now time
 				return nil, err
 			}
 			files = append(files, engine)
+		case scheme.MatchString(name) && !exists(name):
+			return nil, fmt.Errorf("%s: no engine of this kind is known: give a file, a directory, -, cloudwatch://REGION/CLUSTER or loki+https://HOST/?query=...", name)
 		default:
 			files = append(files, auditlog.Path(name))
 		}
@@ -118,4 +122,12 @@ func together(a, b satoken.Judgement) satoken.Judgement {
 	a.After += b.After
 	a.DroppedClients += b.DroppedClients
 	return a
+}
+
+// scheme is how an address begins that is no path.
+var scheme = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://`)
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }

@@ -90,11 +90,7 @@ func (a *app) restart(ctx context.Context, args []string, o restartOptions) erro
 	if err := oneCluster(append(slices.Clone(sources), o.logs...)); err != nil {
 		return err
 	}
-	client, err := a.connect(o.clusterOptions)
-	if err != nil {
-		return err
-	}
-	run := restartRun{o: o, client: client, sources: append(sources, o.logs...)}
+	run := restartRun{o: o, sources: append(sources, o.logs...)}
 	if run.at, err = a.judgedAt(o.now); err != nil {
 		return err
 	}
@@ -105,6 +101,9 @@ func (a *app) restart(ctx context.Context, args []string, o restartOptions) erro
 		if run.resume, err = time.Parse(time.RFC3339, o.resume); err != nil {
 			return fmt.Errorf("--resume %q: write it like 2026-11-22T04:13:00Z", o.resume)
 		}
+	}
+	if run.client, err = a.connect(o.clusterOptions); err != nil {
+		return err
 	}
 	var targets []restart.Target
 	for _, ref := range named {

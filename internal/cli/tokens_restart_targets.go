@@ -42,6 +42,9 @@ func (o restartOptions) split(args []string) (named []cluster.Ref, sources []str
 				}
 				continue
 			}
+			if arg != "-" && !strings.Contains(arg, "://") {
+				return nil, nil, fmt.Errorf("%s: no such file, and no workload as in NAMESPACE/KIND/NAME", arg)
+			}
 		}
 		sources = append(sources, arg)
 	}
