@@ -61,7 +61,7 @@ func (a *app) logs(ctx context.Context, names []string, o tokenOptions, now time
 			}
 			files = append(files, engine)
 		case scheme.MatchString(name) && !exists(name):
-			return nil, fmt.Errorf("%s: no engine of this kind is known: give a file, a directory, -, cloudwatch://REGION/CLUSTER or loki+https://HOST/?query=...", name)
+			return nil, fmt.Errorf("%s: no engine of this kind is known: give a file, a directory, -, cloudwatch://REGION/CLUSTER or loki+https://HOST/?query=SELECTOR", name)
 		default:
 			files = append(files, auditlog.Path(name))
 		}
