@@ -146,8 +146,9 @@ func rank(causes []Cause) {
 	})
 }
 
-// strong is the weight from which a text is that of one fault and no other.
-const strong = 10
+// strong is the weight from which a text is that of one fault and no other:
+// words that only go with others have less in the rules.
+const strong = weightText
 
 // saidFirst puts what a program complained about before what merely stands in a
 // file: a flaw of the file that the error does not speak of is not why it failed.

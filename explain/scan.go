@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -30,6 +31,9 @@ const (
 	maxLoose = 16 << 10
 )
 
+// link is a link as a page's editor makes it of anything with a dot and a slash.
+var link = regexp.MustCompile(`\[([\w./:-]+)\]\(https?://[^()\s]*\)`)
+
 var straighten = strings.NewReplacer(
 	`\\\"`, `"`, `\\"`, `"`, `\"`, `"`, `\'`, `'`, "\u201c", `"`, "\u201d", `"`, "\u201e", `"`, "\u2018", "'", "\u2019", "'",
 	"\u2026", "...", `\u0026`, "&", `\u003d`, "=", `\u003c`, "<", `\u003e`, ">", "&quot;", `"`, "&#39;", "'", "&#34;", `"`,
@@ -42,6 +46,9 @@ func newScan(t *Text) *scan {
 	size := 0
 	for _, l := range t.Lines {
 		p := straighten.Replace(l)
+		if strings.Contains(p, "](http") {
+			p = link.ReplaceAllString(p, "$1")
+		}
 		s.plain = append(s.plain, p)
 		s.starts = append(s.starts, lower.Len())
 		lower.WriteString(lowerASCII(p))
