@@ -1,5 +1,7 @@
 package auditlog
 
+import "bytes"
+
 // Most of what a client asks it asks again and again, and then two events differ
 // only in their ids and their times. An event that is otherwise the same as an
 // earlier one, byte for byte, is not read but known: the texts around the id and
@@ -88,10 +90,11 @@ func (h *habit) judge(more bool) (grow bool) {
 }
 
 // parts are where a line's id begins, 0 for a line that is not to be looked for,
-// and the hash of its first part behind that.
+// the hash of its first part behind that, and where the line ends in its text.
 type parts struct {
 	head uint64
 	id   int
+	end  int
 }
 
 // parts takes a line apart.
@@ -118,17 +121,28 @@ func (d *decoder) parts(line []byte) parts {
 	if d.agains == nil {
 		d.agains = make([]pair, fewAgains/2)
 	}
-	return parts{d.known.sum(line[c.i+uuidLen : len(line)-endSize]), c.i}
+	return parts{head: d.known.sum(line[c.i+uuidLen : len(line)-endSize]), id: c.i}
 }
 
-// look takes the lines of a text apart that end at the given places, and looks at
-// the events that may be the same. What these hold is far away in memory; here no
-// line waits for what the one before it finds, as it would later on.
-func (d *decoder) look(text []byte, from int, ends []int32) []parts {
+// stretch is about how much text is taken apart before its lines are read: enough
+// for what many of them need from memory to come at once, and little enough to be
+// near when they are read.
+const stretch = 32 << 10
+
+// look takes the lines of a stretch of text apart, and looks at the events that may
+// be the same. What these hold is far away in memory; here no line waits for what
+// the one before it finds, as it would later on.
+func (d *decoder) look(text []byte, from int) []parts {
 	d.looked = d.looked[:0]
-	for _, to := range ends {
-		d.looked = append(d.looked, d.parts(trimEnd(text[from:to])))
-		from = int(to) + 1
+	for at := from; at < len(text) && at-from < stretch; {
+		end := len(text)
+		if i := bytes.IndexByte(text[at:], '\n'); i >= 0 {
+			end = at + i
+		}
+		p := d.parts(trimEnd(text[at:end])) // while the line is in the nearest cache
+		p.end = end
+		d.looked = append(d.looked, p)
+		at = end + 1
 	}
 	for _, p := range d.looked {
 		if p.id != 0 {

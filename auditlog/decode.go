@@ -24,8 +24,6 @@ type decoder struct {
 	near   uint64  // what was looked at only so that it is near
 	// Where the user and the times of the event that quick read last begin.
 	user, times int
-	// ends of lines that are being decoded.
-	ends []int32
 	// fields of the row of a query's result that is being read.
 	fields insights
 	// text is where strings are unescaped to; events point into it.

@@ -59,39 +59,17 @@ func (s *scan) piece(st *stream, d *decoder, text []byte, at spot) {
 		got.Skipped = d.decodeHits(text, note)
 	} else {
 		for from := 0; from < len(text); {
-			ends := d.lineEnds(text, from)
-			looked := d.look(text, from, ends)
-			for i, to := range ends {
-				if err := d.whole(text[from:to], looked[i]); err != nil {
+			for _, p := range d.look(text, from) {
+				if err := d.whole(text[from:p.end], p); err != nil {
 					note(from, err)
 				}
-				from = int(to) + 1
+				from = p.end + 1
 			}
 		}
 	}
 	got.Bytes = int64(len(text))
 	s.deliver(st, d, got)
 	st.note(at, text, bad)
-}
-
-// stretch is about how much text is looked through for the ends of lines before
-// these are decoded. In one go it comes from memory several times as fast as with
-// work between the lines, and is near when the work begins.
-const stretch = 64 << 10
-
-// lineEnds returns where the lines of a stretch of text end: their newlines, or
-// the end of the text.
-func (d *decoder) lineEnds(text []byte, from int) []int32 {
-	d.ends = d.ends[:0]
-	for at := from; at < len(text) && at-from < stretch; {
-		i := bytes.IndexByte(text[at:], '\n')
-		if i < 0 {
-			i = len(text) - at
-		}
-		d.ends = append(d.ends, int32(at+i))
-		at += i + 1
-	}
-	return d.ends
 }
 
 // place gives the next text of a stream its place.
