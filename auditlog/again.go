@@ -27,11 +27,10 @@ type again struct {
 }
 
 const (
-	// How many are kept, a power of two: few at first, many where few are not
-	// enough. An event may be in either place of two.
-	fewAgains  = 1 << 13
-	manyAgains = 1 << 15
-	maxAgain   = 16 << 10
+	// agains is how many are kept, a power of two. An event may be in either place of
+	// two.
+	agains   = 1 << 15
+	maxAgain = 16 << 10
 
 	staged = `"` + keyStaged
 	// endSize is how much of a line's end is left out of its first hash, since the
@@ -48,19 +47,20 @@ func (d *decoder) fast(line []byte, p parts, ev *Event) bool {
 	}
 	places := d.pair(p)
 	k := places.find(p)
-	same := k != nil && d.same(line, k, p, ev)
-	if same {
+	switch {
+	case k != nil && d.same(line, k, p, ev):
 		k.used = true
-		d.habit.hits++
-	} else if !d.quick(line, ev) {
+		d.habit.note(true)
+	case !d.quick(line, ev):
 		return false
-	} else if k != nil {
+	case k != nil:
+		d.habit.note(k.size == 0) // it will be known the next time
 		d.keep(line, k, p, ev)
-	} else if k = places.room(&d.habit); k != nil {
-		*k = again{head: p.head}
-	}
-	if d.habit.tries++; d.habit.tries == habitTries && d.habit.judge(len(d.agains) < manyAgains/2) {
-		d.agains = make([]pair, min(4*len(d.agains), manyAgains/2))
+	default:
+		d.habit.note(false)
+		if k = places.room(); k != nil {
+			*k = again{head: p.head}
+		}
 	}
 	return true
 }
@@ -70,23 +70,21 @@ func (d *decoder) fast(line []byte, p parts, ev *Event) bool {
 // waits, each time longer, before it looks again.
 type habit struct {
 	tries, hits, pause, wait int
-	crowded                  int // how often there was no room for one more
 }
 
-const habitTries = 1 << 13
-
-// judge tells whether there should be more room, if there may be.
-func (h *habit) judge(more bool) (grow bool) {
-	switch grow = more && 16*h.crowded >= h.tries; {
-	case grow:
-	case 2*h.hits >= h.tries:
-		h.wait = 0
-	default:
-		h.wait = min(max(2*h.wait, 4*habitTries), 64*habitTries)
-		h.pause = h.wait
+func (h *habit) note(hit bool) {
+	if hit {
+		h.hits++
 	}
-	h.tries, h.hits, h.crowded = 0, 0, 0
-	return grow
+	if h.tries++; h.tries < agains {
+		return
+	}
+	if 2*h.hits >= h.tries {
+		h.wait = 0
+	} else {
+		h.wait = min(max(2*h.wait, 4*agains), 64*agains)
+	}
+	h.tries, h.hits, h.pause = 0, 0, h.wait
 }
 
 // parts are where a line's id begins, 0 for a line that is not to be looked for,
@@ -119,7 +117,7 @@ func (d *decoder) parts(line []byte) parts {
 		return parts{}
 	}
 	if d.agains == nil {
-		d.agains = make([]pair, fewAgains/2)
+		d.agains = new([agains / 2]pair)
 	}
 	return parts{head: d.known.sum(line[c.i+uuidLen : len(line)-endSize]), id: c.i}
 }
@@ -163,7 +161,7 @@ func (d *decoder) look(text []byte, from int) []parts {
 // pair are the two places for events with the same end of their hashes.
 type pair [2]again
 
-func (d *decoder) pair(p parts) *pair { return &d.agains[p.head&uint64(len(d.agains)-1)] }
+func (d *decoder) pair(p parts) *pair { return &d.agains[p.head%uint64(len(d.agains))] }
 
 // find returns the event with the line's hash, or nil.
 func (two *pair) find(p parts) *again {
@@ -177,13 +175,17 @@ func (two *pair) find(p parts) *again {
 }
 
 // room returns the place for a new event, or nil where both are in use.
-func (two *pair) room(h *habit) *again {
+func (two *pair) room() *again {
+	for i := range two {
+		if two[i].head == 0 {
+			return &two[i]
+		}
+	}
 	for i := range two {
 		if two[i].size == 0 {
 			return &two[i]
 		}
 	}
-	h.crowded++
 	for i := range two {
 		if !two[i].used {
 			return &two[i]

@@ -18,7 +18,7 @@ type decoder struct {
 	known *senders
 	clock clock
 	// agains are events that were read before, by the hash of their first part.
-	agains []pair
+	agains *[agains / 2]pair
 	habit  habit
 	looked []parts // of the lines that are being decoded
 	near   uint64  // what was looked at only so that it is near

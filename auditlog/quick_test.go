@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -199,7 +200,7 @@ func testAgain(t *testing.T, usual string) {
 func TestHabit(t *testing.T) {
 	d := &decoder{known: newSenders()}
 	usual := strings.Replace(odd()["usual"], `allowed by`, `allowed by `+strings.Repeat("x", 150), 1)
-	for i := range 2 * habitTries {
+	for i := range 2 * agains {
 		var ev Event
 		line := []byte(strings.Replace(usual, "/api/v1/pods", fmt.Sprintf("/api/v1/%d", i), 1))
 		if !d.fast(line, d.parts(line), &ev) {
@@ -209,12 +210,43 @@ func TestHabit(t *testing.T) {
 	if d.habit.pause == 0 {
 		t.Error("looks on in vain")
 	}
-	for range 8 * habitTries {
+	for range 8 * agains {
 		var ev Event
 		d.fast([]byte(usual), d.parts([]byte(usual)), &ev)
 	}
 	if d.habit.pause != 0 || d.habit.wait != 0 {
 		t.Errorf("does not look again: %+v", d.habit)
+	}
+}
+
+// TestAgainMany: with many more events than the nearest cache holds most are known
+// again, and all are read right, also where lines end differently.
+func TestAgainMany(t *testing.T) {
+	const many = agains / 3
+	usual := strings.Replace(odd()["usual"], `allowed by`, `allowed by `+strings.Repeat("x", 150), 1)
+	var text []byte
+	for i := range many {
+		line := strings.Replace(usual, "/api/v1/pods", fmt.Sprintf("/api/v1/%d", i), 1)
+		line = strings.Replace(line, `"list"`, fmt.Sprintf(`"list%d"`, i), 1)
+		text = append(text, strings.Replace(line, `"web/v1"`, fmt.Sprintf(`"web/v%d"`, i%7), 1)+[]string{"\n", "\r\n", " \n"}[i%3]...)
+	}
+	d, strict := &decoder{known: newSenders()}, &decoder{strict: true}
+	for round := range 4 {
+		before := d.habit.hits
+		for from := 0; from < len(text); {
+			for _, p := range d.look(text, from) {
+				d.reset()
+				strict.reset()
+				line := text[from:p.end]
+				if err := errors.Join(d.whole(line, p), strict.line(line)); err != nil || asText(d.events[0]) != asText(strict.events[0]) {
+					t.Fatalf("round %d, %s: %v", round, line, err)
+				}
+				from = p.end + 1
+			}
+		}
+		if known := d.habit.hits - before; round == 2 && known < many*9/10 {
+			t.Errorf("only %d of %d are known again", known, many)
+		}
 	}
 }
 
