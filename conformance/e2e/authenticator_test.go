@@ -47,19 +47,23 @@ type webhookWorld struct {
 // newWebhookWorld starts all but the webhook itself.
 func newWebhookWorld(ctx context.Context, t *testing.T, version string) *webhookWorld {
 	t.Helper()
+	return newWebhookWorldWith(ctx, t, version, lab.Options{})
+}
+
+func newWebhookWorldWith(ctx context.Context, t *testing.T, version string, opts lab.Options) *webhookWorld {
+	t.Helper()
 	w := &webhookWorld{dir: t.TempDir()}
 	l := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
 	w.address = l.Addr().String()
 	_ = l.Close()
 	w.aws = must[*awsfake.Server](t)(awsfake.Start(awsfake.Default()))
 	t.Cleanup(func() { _ = w.aws.Close() })
-	wantStatus(t, kubecred(t, "authenticator", "init", "--dir", w.dir, "--cluster-id", "demo", "--address", w.address, "--image", "x"), 0)
+	wantStatus(t, kubecred(t, "authenticator", "init", "--dir", w.dir, "--cluster-id", "demo", "--address", w.address, "--image", webhookImage), 0)
 	var err error
-	w.Lab, err = lab.Start(ctx, lab.Options{
-		TokenWebhook: filepath.Join(w.dir, "kubeconfig.yaml"),
-		// The last of two equal flags counts; without the cache a changed mapping shows at once.
-		APIServerArgs: []string{"--authentication-token-webhook-version", version, "--authentication-token-webhook-cache-ttl", "0s"},
-	})
+	opts.TokenWebhook = filepath.Join(w.dir, "kubeconfig.yaml")
+	// The last of two equal flags counts; without the cache a changed mapping shows at once.
+	opts.APIServerArgs = []string{"--authentication-token-webhook-version", version, "--authentication-token-webhook-cache-ttl", "0s"}
+	w.Lab, err = lab.Start(ctx, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,6 +80,9 @@ func (l *Lab) runAPIServer(ctx context.Context, policy, tokens string) error {
 	if l.opts.TokenWebhook != "" {
 		args = append(args, "--authentication-token-webhook-config-file", l.opts.TokenWebhook, "--authentication-token-webhook-version", "v1")
 	}
+	if l.opts.ServiceNet != "" {
+		args = append(args, "--service-cluster-ip-range", l.opts.ServiceNet+".0/24")
+	}
 	args = append(args, l.opts.APIServerArgs...)
 	p, err := l.runGuarded("kube-apiserver", args...)
 	if err != nil {

@@ -27,6 +27,8 @@ type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 	pem  []byte
+	// addresses are in every certificate.
+	addresses []net.IP
 }
 
 func newAuthority() (*authority, error) {
@@ -47,7 +49,10 @@ func newAuthority() (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &authority{cert, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}, nil
+	return &authority{
+		cert: cert, key: key, pem: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		addresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+	}, nil
 }
 
 // issue returns a certificate and its key, both PEM. It serves the loopback
@@ -67,7 +72,7 @@ func (a *authority) issue(subject pkix.Name) (certPEM, keyPEM []byte, err error)
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		DNSNames:    []string{"localhost"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+		IPAddresses: a.addresses,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
 	if err != nil {
@@ -102,6 +107,9 @@ func (l *Lab) makeCertificates(context.Context) error {
 	l.CAFile = l.Path("pki", "ca.crt")
 	if err := os.WriteFile(l.CAFile, l.ca.pem, 0o600); err != nil {
 		return fmt.Errorf("lab: %w", err)
+	}
+	if l.opts.ServiceNet != "" {
+		l.ca.addresses = append(l.ca.addresses, net.ParseIP(l.opts.ServiceNet+".1"))
 	}
 	if _, _, err := l.issueFiles("apiserver", pkix.Name{CommonName: "kube-apiserver"}); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -28,17 +29,20 @@ func (l *Lab) pauseImage(ctx context.Context) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return once(l, "image "+PauseImage, func() (v1.Image, error) { return imageOf(program) })
+	return once(l, "image "+PauseImage, func() (v1.Image, error) { return imageOf(program, "") })
 }
 
-func imageOf(program string) (v1.Image, error) {
+// imageOf makes an image whose only file is a program, with variables in its
+// environment.
+func imageOf(program, user string, env ...string) (v1.Image, error) {
+	file := filepath.Base(program)
 	data, err := os.ReadFile(program)
 	if err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
-	if err := w.WriteHeader(&tar.Header{Name: "pause", Mode: 0o755, Size: int64(len(data)), Typeflag: tar.TypeReg}); err != nil {
+	if err := w.WriteHeader(&tar.Header{Name: file, Mode: 0o755, Size: int64(len(data)), Typeflag: tar.TypeReg}); err != nil {
 		return nil, err
 	}
 	if _, err := w.Write(data); err != nil {
@@ -61,7 +65,7 @@ func imageOf(program string) (v1.Image, error) {
 	}
 	config = config.DeepCopy()
 	config.OS, config.Architecture = "linux", runtime.GOARCH
-	config.Config.Entrypoint = []string{"/pause"}
+	config.Config.Entrypoint, config.Config.User, config.Config.Env = []string{"/" + file}, user, env
 	if image, err = mutate.ConfigFile(image, config); err != nil {
 		return nil, fmt.Errorf("lab: image: %w", err)
 	}
@@ -74,7 +78,11 @@ func (l *Lab) writePause(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	tag, err := name.NewTag(PauseImage)
+	return writeImage(file, PauseImage, image)
+}
+
+func writeImage(file, named string, image v1.Image) error {
+	tag, err := name.NewTag(named)
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,10 @@ type Options struct {
 	// TokenWebhook is a kubeconfig file for the API server's
 	// --authentication-token-webhook-config-file, spoken to in version v1.
 	TokenWebhook string
+	// ServiceNet is three bytes of a loopback address, "127.77.7". Services get
+	// addresses in that network, and the first of them, which pods take for the
+	// API server's, leads there. It needs root, for port 443.
+	ServiceNet string
 	// APIServerArgs are added to the API server's command line, last.
 	APIServerArgs []string
 }
@@ -122,7 +126,7 @@ func (l *Lab) start(ctx context.Context) error {
 	}
 	began := time.Now()
 	steps := []func(context.Context) error{
-		l.makeCertificates, l.startEtcd, l.startAPIServer, l.connect, l.startControllers, l.record,
+		l.makeCertificates, l.startEtcd, l.startAPIServer, l.startService, l.connect, l.startControllers, l.record,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {

@@ -9,10 +9,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +40,18 @@ type NodeOptions struct {
 	Registries map[string]*Registry
 	// Audiences are those that the kubelet may ask service account tokens for.
 	Audiences []string
+	// Images are on the node from the start: {"kubecred.lab/x:1": image}.
+	Images map[string]Image
+	// Folders are seen on the node at other places: {"/etc/kubernetes": dir}. What
+	// is not there on the machine is made, and removed with the node.
+	Folders map[string]string
+}
+
+// Image has a program for its only file, and its entry point, a user or root
+// (""), and variables ("NAME=value") in its environment.
+type Image struct {
+	Program, User string
+	Env           []string
 }
 
 // Node is a real kubelet over a real containerd, in mount and process namespaces
@@ -53,6 +67,8 @@ type Node struct {
 	process *process
 	port    int
 	pods    int
+	images  []string // archives
+	made    []string // folders of the machine, to be removed
 }
 
 // Node starts a node and returns when its kubelet answers. It needs what
@@ -74,6 +90,16 @@ func (l *Lab) Node(ctx context.Context, opts NodeOptions) (*Node, error) {
 	}
 	if err := l.writePause(ctx, n.path("pause.tar")); err != nil {
 		return nil, err
+	}
+	for named, i := range opts.Images {
+		image, err := imageOf(i.Program, i.User, i.Env...)
+		if err == nil {
+			err = writeImage(n.path(fmt.Sprintf("image-%d.tar", len(n.images))), named, image)
+		}
+		if err != nil {
+			return nil, err
+		}
+		n.images = append(n.images, n.path(fmt.Sprintf("image-%d.tar", len(n.images))))
 	}
 	if opts.Joined {
 		if err := n.join(ctx); err != nil {
@@ -122,13 +148,21 @@ func (n *Node) start(ctx context.Context) error {
 	log := func(what string) string { return n.lab.Path("logs", n.Name+"-"+what+".log") }
 	spec := nodespec.Spec{
 		Tmpfs:   hidden,
+		Binds:   n.opts.Folders,
 		Sysctls: sysctls,
 		Dir:     n.path("sysctl"),
 		Programs: []nodespec.Program{
 			{Args: []string{"containerd", "--config", n.path("containerd.toml")}, Log: log("containerd"), Ready: socket},
-			{Args: []string{"ctr", "--address", socket, "--namespace", "k8s.io", "images", "import", n.path("pause.tar")}, Log: log("ctr"), Once: true},
-			{Args: args, Log: n.KubeletLog, Restart: n.path("restart")},
 		},
+	}
+	for _, archive := range append([]string{n.path("pause.tar")}, n.images...) {
+		spec.Programs = append(spec.Programs, nodespec.Program{Args: []string{"ctr", "--address", socket, "--namespace", "k8s.io", "images", "import", archive}, Log: log("ctr"), Once: true})
+	}
+	spec.Programs = append(spec.Programs, nodespec.Program{Args: args, Log: n.KubeletLog, Restart: n.path("restart")})
+	for folder := range n.opts.Folders {
+		if err := n.makeFolder(folder); err != nil {
+			return err
+		}
 	}
 	if err := writeJSON(n.path("spec.json"), spec); err != nil {
 		return err
@@ -181,7 +215,29 @@ func (n *Node) Stop() error {
 
 func (n *Node) stop() error {
 	n.lab.disown(n.process)
-	return errors.Join(n.process.stop(), removeCgroups(n.Dir))
+	err := errors.Join(n.process.stop(), removeCgroups(n.Dir))
+	for _, dir := range slices.Backward(n.made) {
+		_ = os.Remove(dir) // stays where somebody else has put something into it
+	}
+	return err
+}
+
+// makeFolder makes a folder of the machine on which the node mounts its own.
+func (n *Node) makeFolder(dir string) error {
+	err := os.Mkdir(dir, 0o755)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := n.makeFolder(filepath.Dir(dir)); err != nil {
+			return err
+		}
+		return n.makeFolder(dir)
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("lab: %w", err)
+	}
+	n.made = append(n.made, dir)
+	return nil
 }
 
 func (n *Node) url(path string) string {
@@ -198,7 +254,25 @@ func (n *Node) client() *http.Client {
 
 // Pods asks the kubelet for the pods that it runs.
 func (n *Node) Pods(ctx context.Context) ([]corev1.Pod, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.url("/pods"), nil)
+	data, err := n.get(ctx, "/pods")
+	if err != nil {
+		return nil, err
+	}
+	var list corev1.PodList
+	if err := json.Unmarshal(data, &list); err != nil {
+		return nil, fmt.Errorf("lab: kubelet of %s: /pods: %w", n.Name, err)
+	}
+	return list.Items, nil
+}
+
+// Log asks the kubelet for what a container has said.
+func (n *Node) Log(ctx context.Context, namespace, pod, container string) (string, error) {
+	data, err := n.get(ctx, "/containerLogs/"+namespace+"/"+pod+"/"+container)
+	return string(data), err
+}
+
+func (n *Node) get(ctx context.Context, path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.url(path), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -207,14 +281,11 @@ func (n *Node) Pods(ctx context.Context) ([]corev1.Pod, error) {
 		return nil, fmt.Errorf("lab: kubelet of %s: %w", n.Name, err)
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("lab: kubelet of %s: /pods: %s", n.Name, res.Status)
+	data, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
+	if res.StatusCode != http.StatusOK || err != nil {
+		return nil, errors.Join(fmt.Errorf("lab: kubelet of %s: %s: %s", n.Name, path, res.Status), err)
 	}
-	var list corev1.PodList
-	if err := json.NewDecoder(res.Body).Decode(&list); err != nil {
-		return nil, fmt.Errorf("lab: kubelet of %s: /pods: %w", n.Name, err)
-	}
-	return list.Items, nil
+	return data, nil
 }
 
 // join gives the node an identity that the API server knows.

@@ -6,6 +6,8 @@ package nodespec
 type Spec struct {
 	// Tmpfs are directories to hide below an empty one.
 	Tmpfs []string `json:"tmpfs"`
+	// Binds are directories to hide below others: {"/etc/kubernetes": "/tmp/x"}.
+	Binds map[string]string `json:"binds"`
 	// Sysctls are files below /proc/sys that the programs may write without
 	// changing the machine's.
 	Sysctls []string `json:"sysctls"`

@@ -28,6 +28,11 @@ func mounts(s nodespec.Spec) error {
 			return fmt.Errorf("mounting an empty %s: %w", dir, err)
 		}
 	}
+	for dir, from := range s.Binds {
+		if err := syscall.Mount(from, dir, "", syscall.MS_BIND, ""); err != nil {
+			return fmt.Errorf("mounting %s: %w", dir, err)
+		}
+	}
 	for _, name := range s.Sysctls {
 		value, err := os.ReadFile(name)
 		if errors.Is(err, fs.ErrNotExist) {
