@@ -40,10 +40,10 @@ func readAll(r io.Reader) ([]byte, error) {
 }
 
 // judge reads an answer: who it is, or what kind of no.
-func judge(resp *http.Response, body []byte) (answer, *Error) {
+func judge(r reply) (answer, *Error) {
 	var e envelope
-	parsed := json.Unmarshal(body, &e) == nil
-	status := resp.StatusCode
+	parsed := json.Unmarshal(r.body, &e) == nil
+	status := r.status
 	failed := func(kind Kind, format string, args ...any) (answer, *Error) {
 		return answer{}, &Error{Kind: kind, Status: status, Code: e.Error.Code, Message: fmt.Sprintf(format, args...)}
 	}
@@ -51,19 +51,19 @@ func judge(resp *http.Response, body []byte) (answer, *Error) {
 	case status == http.StatusOK && parsed && e.GetCallerIdentityResponse.GetCallerIdentityResult.ARN != "":
 		return e.GetCallerIdentityResponse.GetCallerIdentityResult, nil
 	case status == http.StatusOK:
-		return failed(Unavailable, "the answer is no GetCallerIdentity response (%s)", contentType(resp))
+		return failed(Unavailable, "the answer is no GetCallerIdentity response (%s)", clean(r.contentType, "no content type"))
 	case status >= 300 && status < 400:
 		return failed(Unavailable, "the answer is a redirect (%d), which STS never sends and which is not followed", status)
 	case status == http.StatusTooManyRequests || throttling(e.Error.Code):
 		a, err := failed(Throttled, "%s", clean(e.Error.Message, "it asks to wait"))
-		err.RetryAfter = retryAfter(resp)
+		err.RetryAfter = seconds(r.retryAfter)
 		return a, err
 	case status >= 500:
 		a, err := failed(Unavailable, "it answers with status %d", status)
-		err.RetryAfter = retryAfter(resp)
+		err.RetryAfter = seconds(r.retryAfter)
 		return a, err
 	case !parsed || e.Error.Code == "":
-		return failed(Unavailable, "status %d with an answer that is not STS's (%s); a proxy's?", status, contentType(resp))
+		return failed(Unavailable, "status %d with an answer that is not STS's (%s); a proxy's?", status, clean(r.contentType, "no content type"))
 	case strings.HasPrefix(e.Error.Code, "ExpiredToken"), strings.Contains(e.Error.Message, "Signature expired"), strings.Contains(e.Error.Message, "Signature not yet current"):
 		return failed(Expired, "%s", clean(e.Error.Message, "expired"))
 	}
@@ -78,10 +78,6 @@ func throttling(code string) bool {
 		return true
 	}
 	return false
-}
-
-func contentType(resp *http.Response) string {
-	return clean(resp.Header.Get("Content-Type"), "no content type")
 }
 
 // clean bounds a text from outside and keeps it on one line. STS repeats parts
@@ -105,8 +101,8 @@ func clean(s, otherwise string) string {
 	return s
 }
 
-func retryAfter(resp *http.Response) time.Duration {
-	n, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+func seconds(retryAfter string) time.Duration {
+	n, err := strconv.Atoi(retryAfter)
 	if err != nil || n < 0 {
 		return 0
 	}

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"time"
@@ -20,7 +19,6 @@ type conn struct {
 	net.Conn
 	tcp  net.Conn // under the TLS
 	in   *bufio.Reader
-	out  *bufio.Writer
 	left int64 // bytes that may still be read, see Read
 	used time.Time
 }
@@ -107,7 +105,7 @@ func (t *Transport) shakeHands(ctx context.Context, raw net.Conn, u, proxy *url.
 		}
 		c.Conn = encrypted
 	}
-	c.in, c.out = bufio.NewReaderSize(c, 4<<10), bufio.NewWriterSize(c.Conn, 4<<10)
+	c.in = bufio.NewReaderSize(c, 4<<10)
 	return c, nil
 }
 
@@ -125,35 +123,23 @@ func bound(ctx context.Context, c net.Conn) func() error {
 
 var longAgo = time.Unix(1, 0)
 
-// exchange sends a request and reads its answer whole. silent tells that
+// exchange sends a request and has its answer read whole. silent tells that
 // nothing at all came back, as from a connection that the other side has ended.
-func (c *conn) exchange(req *http.Request) (resp *http.Response, body []byte, silent bool, err error) {
+func (c *conn) exchange(ctx context.Context, request []byte, read func(*bufio.Reader) error) (silent bool, err error) {
 	c.left = 2 * maxAnswer
-	release := bound(req.Context(), c.tcp)
+	release := bound(ctx, c.tcp)
 	defer func() {
 		if late := release(); late != nil {
-			resp, body, err = nil, nil, late
+			silent, err = false, late
 		}
 	}()
-	if err = req.Write(c.out); err == nil {
-		err = c.out.Flush()
-	}
-	if err == nil {
+	if _, err = c.Write(request); err == nil {
 		_, err = c.in.Peek(1)
 	}
 	if err != nil {
-		return nil, nil, true, err
+		return true, err
 	}
-	for range 5 { // 1xx are not the answer yet
-		if resp, err = http.ReadResponse(c.in, req); err != nil {
-			return nil, nil, false, err
-		}
-		if resp.StatusCode >= 200 {
-			body, err = readAll(resp.Body)
-			return resp, body, false, err
-		}
-	}
-	return nil, nil, false, errors.New("no answer after five preliminary ones")
+	return false, read(c.in)
 }
 
 // quiet tells whether nothing came in while the connection lay idle: neither

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -93,59 +94,105 @@ func newTransport(proxy func(*http.Request) (*url.URL, error), config *tls.Confi
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	proxy, err := t.proxy(req)
+	proxy, own, err := t.way(req)
 	if err != nil {
 		return nil, err
 	}
-	r := route{scheme: req.URL.Scheme, host: hostPort(req.URL)}
-	switch {
-	case req.Body != nil, r.scheme != "http" && r.scheme != "https":
+	if !own {
 		return t.other.RoundTrip(req)
-	case proxy != nil && (proxy.Scheme != "http" || r.scheme != "https"):
-		return t.other.RoundTrip(req)
-	case proxy != nil:
+	}
+	var request bytes.Buffer
+	if err := req.Write(&request); err != nil {
+		return nil, err
+	}
+	var resp *http.Response
+	err = t.ask(req.Context(), req.URL, proxy, request.Bytes(), func(in *bufio.Reader) (last bool, err error) {
+		var body []byte
+		if resp, body, err = readResponse(in, req); err != nil {
+			return true, err
+		}
+		resp.Body = io.NopCloser(bytes.NewReader(body))
+		return resp.Close, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// get asks for what stands in a request as it is written.
+func (t *Transport) get(ctx context.Context, to, proxy *url.URL, request []byte) (r reply, err error) {
+	err = t.ask(ctx, to, proxy, request, func(in *bufio.Reader) (last bool, err error) {
+		r, last, err = readReply(in)
+		return last, err
+	})
+	return r, err
+}
+
+// way finds the proxy for a request, if there is one, and tells whether it is
+// made here or by http.Transport.
+func (t *Transport) way(req *http.Request) (proxy *url.URL, own bool, err error) {
+	proxy, err = t.proxy(req)
+	switch scheme := req.URL.Scheme; {
+	case err != nil:
+		return nil, false, err
+	case req.Body != nil, scheme != "http" && scheme != "https":
+		return nil, false, nil
+	case proxy != nil && (proxy.Scheme != "http" || scheme != "https"):
+		return nil, false, nil
+	}
+	return proxy, true, nil
+}
+
+// ask sends a request when its turn has come, and has its answer read.
+func (t *Transport) ask(ctx context.Context, to, proxy *url.URL, request []byte, read func(*bufio.Reader) (last bool, err error)) error {
+	r := route{scheme: to.Scheme, host: hostPort(to)}
+	if proxy != nil {
 		r.proxy = proxy.String()
 	}
 	start, waited := time.Now(), time.Duration(0)
-	resp, err := t.ask(req, t.host(r), proxy, &waited)
-	if err != nil && waited > time.Since(start)/2 && errors.Is(req.Context().Err(), context.DeadlineExceeded) {
-		return nil, ErrBusy // what was left of the time says nothing of the endpoint
+	err := t.inTurn(ctx, to, proxy, t.host(r), request, read, &waited)
+	if err != nil && waited > time.Since(start)/2 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return ErrBusy // what was left of the time says nothing of the endpoint
 	}
-	return resp, err
+	return err
 }
 
-// ask sends a request when its turn has come; it adds what it waited for that.
-func (t *Transport) ask(req *http.Request, h *host, proxy *url.URL, waited *time.Duration) (*http.Response, error) {
-	if err := h.enter(req.Context(), waited); err != nil {
-		return nil, err
+// inTurn does so, and adds what it waited for its turn.
+func (t *Transport) inTurn(ctx context.Context, to, proxy *url.URL, h *host, request []byte, read func(*bufio.Reader) (last bool, err error), waited *time.Duration) error {
+	if err := h.enter(ctx, waited); err != nil {
+		return err
 	}
 	defer func() { <-h.slots }()
 	for again := false; ; again = true {
-		c, kept, err := t.connection(req, h, proxy, again, waited)
+		c, kept, err := t.connection(ctx, to, h, proxy, again, waited)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		resp, body, silent, err := c.exchange(req)
+		last := false
+		silent, err := c.exchange(ctx, request, func(in *bufio.Reader) (err error) {
+			last, err = read(in)
+			return err
+		})
 		if err == nil {
-			resp.Body = io.NopCloser(bytes.NewReader(body))
-			if resp.Close || c.in.Buffered() > 0 {
+			if last || c.in.Buffered() > 0 {
 				_ = c.Close()
 			} else {
 				t.keep(h, c)
 			}
-			return resp, nil
+			return nil
 		}
 		_ = c.Close()
 		// The other side may have ended a kept connection just now.
-		if !kept || !silent || req.Context().Err() != nil {
-			return nil, err
+		if !kept || !silent || ctx.Err() != nil {
+			return err
 		}
 	}
 }
 
 // connection returns a kept connection or, with anew or where there is none, a
 // new one.
-func (t *Transport) connection(req *http.Request, h *host, proxy *url.URL, anew bool, waited *time.Duration) (c *conn, kept bool, err error) {
+func (t *Transport) connection(ctx context.Context, to *url.URL, h *host, proxy *url.URL, anew bool, waited *time.Duration) (c *conn, kept bool, err error) {
 	if !anew {
 		if c := t.take(h); c != nil {
 			return c, true, nil
@@ -155,13 +202,13 @@ func (t *Transport) connection(req *http.Request, h *host, proxy *url.URL, anew 
 	case h.dials <- struct{}{}:
 	default:
 		since := time.Now()
-		c, err := t.wait(req.Context(), h, anew)
+		c, err := t.wait(ctx, h, anew)
 		if *waited += time.Since(since); c != nil || err != nil {
 			return c, true, err
 		}
 	}
 	defer func() { <-h.dials }()
-	c, err = t.dial(req.Context(), req.URL, proxy)
+	c, err = t.dial(ctx, to, proxy)
 	return c, false, err
 }
 

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -163,33 +164,17 @@ func (v *Verifier) ask(ctx context.Context, t ekstoken.Token, clusterID string) 
 	fail := func(kind Kind, err error) error {
 		return &Error{Kind: kind, Endpoint: t.Endpoint.Host, Message: err.Error(), Err: err}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.URL, nil)
-	if err != nil {
-		return Identity{}, fail(Malformed, errors.New("no request can be made of its URL"))
-	}
-	req.Header = http.Header{
-		"Accept":     {"application/json"},
-		"User-Agent": {"kubecred"},
-		// Set under its canonical name; HTTP/2 sends it in lower case.
-		http.CanonicalHeaderKey(ekstoken.ClusterHeader): {clusterID},
-	}
-	if v.o.Base != nil {
-		req.Host = req.URL.Host
-		req.URL.Scheme, req.URL.Host = v.o.Base.Scheme, v.o.Base.Host
-	}
-	resp, err := v.o.Transport.RoundTrip(req)
+	r, err := v.send(ctx, t, clusterID)
 	if errors.Is(err, ErrBusy) {
 		return Identity{}, &Error{Kind: Throttled, Endpoint: t.Endpoint.Host, Message: err.Error(), RetryAfter: time.Second, Err: ErrBusy}
 	}
+	if errors.Is(err, errNoRequest) {
+		return Identity{}, fail(Malformed, err)
+	}
 	if err != nil {
 		return Identity{}, fail(Unavailable, withoutURL(ctx, err, v.o.Timeout))
 	}
-	defer resp.Body.Close()
-	body, err := readAll(resp.Body)
-	if err != nil {
-		return Identity{}, fail(Unavailable, withoutURL(ctx, err, v.o.Timeout))
-	}
-	a, e := judge(resp, body)
+	a, e := judge(r)
 	if e != nil {
 		e.Endpoint = t.Endpoint.Host
 		return Identity{}, e
@@ -201,6 +186,62 @@ func (v *Verifier) ask(ctx context.Context, t ekstoken.Token, clusterID string) 
 		ARN: a.ARN, Account: a.Account, UserID: a.UserID, AccessKeyID: t.AccessKeyID,
 		Endpoint: t.Endpoint.Host, ClusterID: clusterID, ExpiresAt: t.ExpiresAt(),
 	}, nil
+}
+
+var errNoRequest = errors.New("no request can be made of its URL")
+
+// send asks STS.
+func (v *Verifier) send(ctx context.Context, t ekstoken.Token, clusterID string) (reply, error) {
+	to := &url.URL{Scheme: "https", Host: t.Endpoint.Host}
+	if v.o.Base != nil {
+		to.Scheme, to.Host = v.o.Base.Scheme, v.o.Base.Host
+	}
+	if own, ok := v.o.Transport.(*Transport); ok {
+		if request := written(t, clusterID); request != nil {
+			proxy, ok, err := own.way(&http.Request{URL: to})
+			if err != nil {
+				return reply{}, err
+			}
+			if ok {
+				return own.get(ctx, to, proxy, request)
+			}
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.URL, nil)
+	if err != nil {
+		return reply{}, errNoRequest // the error would show it
+	}
+	req.Header = http.Header{
+		"Accept":     {"application/json"},
+		"User-Agent": {"kubecred"},
+		// Set under its canonical name; HTTP/2 sends it in lower case.
+		http.CanonicalHeaderKey(ekstoken.ClusterHeader): {clusterID},
+	}
+	req.Host = req.URL.Host
+	req.URL.Scheme, req.URL.Host = to.Scheme, to.Host
+	resp, err := v.o.Transport.RoundTrip(req)
+	if err != nil {
+		return reply{}, err
+	}
+	defer resp.Body.Close()
+	return replyOf(resp)
+}
+
+// written is the request for a token as net/http writes it. It is nil where the
+// URL is not as clients make it.
+func written(t ekstoken.Token, clusterID string) []byte {
+	target, ok := strings.CutPrefix(t.URL, "https://"+t.Endpoint.Host)
+	if !ok || !strings.HasPrefix(target, "/?") {
+		return nil
+	}
+	b := make([]byte, 0, len(t.URL)+len(clusterID)+120)
+	b = append(append(b, "GET "...), target...)
+	if bytes.ContainsFunc(b[4:], func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil
+	}
+	b = append(append(b, " HTTP/1.1\r\nHost: "...), t.Endpoint.Host...)
+	b = append(append(b, "\r\nUser-Agent: kubecred\r\nAccept: application/json\r\nX-K8s-Aws-Id: "...), clusterID...)
+	return append(b, "\r\n\r\n"...)
 }
 
 // withoutURL takes the URL, which is the token, out of an error, and names a
