@@ -125,6 +125,10 @@ or with 'kubecred explain' and an error message.`,
 	root.Version = release.Version() // which gives it the flag --version
 	root.SetVersionTemplate(versionLine())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		// What begins with a dash may be a key or a log that was pasted.
+		if text := err.Error(); len(text) > 100 || strings.Contains(text, "\n") || strings.HasPrefix(text, "bad flag syntax") {
+			return fmt.Errorf("an argument begins with a dash and is no flag of %s: put -- before it, or pipe it in", cmd.CommandPath())
+		}
 		return fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())
 	})
 	root.AddCommand(
