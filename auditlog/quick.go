@@ -21,6 +21,8 @@ const (
 
 const uuidLen = 36
 
+var quote = []byte{'"'}
+
 // quick reads an event of the shape in which the API server writes it, and that
 // takes up the whole line. It reports false for any other.
 func (d *decoder) quick(line []byte, ev *Event) (ok bool) {
@@ -74,6 +76,10 @@ func (c *cursor) about(ev *Event) bool {
 	if c.take(keyObject) {
 		n := bytes.IndexByte(c.b[c.i:], '}')
 		if n < 0 {
+			return false
+		}
+		// The bracket may be one of a text.
+		if ref := c.b[c.i : c.i+n]; bytes.Count(ref, quote)%2 != 0 || bytes.IndexByte(ref, '\\') >= 0 {
 			return false
 		}
 		c.i += n + 1

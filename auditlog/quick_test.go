@@ -101,6 +101,7 @@ func odd() map[string]string {
 		"request's object with a list": change(`,"requestReceived`, `,"requestObject":[{"requestReceivedTimestamp":"2020-01-01T00:00:00.000000Z","stageTimestamp":"2020-01-01T00:00:00.000000Z","annotations":{`+mark+`}}],"requestReceived`),
 		"request's object is an event": change(`,"requestReceived`, `,"requestObject":`+usual+`,"requestReceived`),
 		"object's name with a bracket": change(`"resource":"pods"`, `"resource":"pods","name":"a}b{"`),
+		"object's key with a bracket":  change(`{"resource":"pods","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":200}`, `{"},"responseStatus":{\"code":001}`),
 		"object with an object":        change(`"resource":"pods"`, `"resource":{"a":{}}`),
 		"failed":                       change(`"metadata":{},"code":200`, `"metadata":{},"status":"Failure","message":"\"code\":401}","reason":"x","details":{"name":"a","causes":[{"code":401}]},"code":404`),
 		"failed, code first":           change(`"metadata":{},"code":200`, `"code":404,"metadata":{"code":401}`),
