@@ -29,6 +29,7 @@ var secretShapes = sync.OnceValue(func() []*regexp.Regexp {
 		regexp.MustCompile(`(?i)(?P<keep>\b(?:login|curl|helm|skopeo|crane)\b[^\n]{0,160}?\s-p\s+)[^\s"']{4,}`),
 		regexp.MustCompile(`(?P<keep>[a-z][a-z0-9+.-]*://[^/\s:@"']+:)[^/\s@"']+@`),
 		regexp.MustCompile(`\bgh[pousr]_[A-Za-z0-9]{20,}|\bxox[abp]-[A-Za-z0-9-]{10,}|\bya29\.[A-Za-z0-9_.-]{10,}|\bglpat-[A-Za-z0-9_-]{10,}|\bgithub_pat_\w{20,}|\bdo[opr]_v1_[0-9a-f]{16,}|\bhv[sbr]\.[A-Za-z0-9_-]{16,}|\bnpm_[A-Za-z0-9]{20,}|\bsk-[A-Za-z0-9_-]{20,}`),
+		regexp.MustCompile(`\b(?:IQoJ|FwoG|FQoG)[A-Za-z0-9+/]{16,}={0,2}`), // session tokens of STS
 		// Client certificates' and CAs' data, docker's auth strings and other long
 		// base64 hold nothing a reader needs.
 		regexp.MustCompile(`(?:[A-Za-z0-9+/]{64,}={0,2})`),
@@ -48,7 +49,37 @@ var (
 // Redacted returns a line with every secret in it replaced.
 func Redacted(s string) string { return redactSecrets(s, func(string) string { return "(secret)" }) }
 
+// run is a text of the alphabet in which AWS's secret keys are written.
+var run = regexp.MustCompile(`[A-Za-z0-9/+_=-]+`)
+
+// isSecretKey tells whether a word that stands alone is likely an AWS secret access
+// key: 40 characters of base64, of all kinds. Hashes have no capitals, and names and
+// paths are not so mixed.
+func isSecretKey(word string) bool {
+	if len(word) != 40 || strings.ContainsAny(word, "_=-") {
+		return false
+	}
+	upper, lower, digits := 0, 0, 0
+	for _, c := range word {
+		switch {
+		case c >= 'A' && c <= 'Z':
+			upper++
+		case c >= 'a' && c <= 'z':
+			lower++
+		case c >= '0' && c <= '9':
+			digits++
+		}
+	}
+	return upper >= 6 && lower >= 6 && digits >= 1
+}
+
 func redactSecrets(s string, name func(string) string) string {
+	s = run.ReplaceAllStringFunc(s, func(word string) string {
+		if isSecretKey(word) {
+			return name(word)
+		}
+		return word
+	})
 	for _, re := range secretShapes() {
 		keep := re.SubexpIndex("keep")
 		s = re.ReplaceAllStringFunc(s, func(m string) string {

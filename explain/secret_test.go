@@ -34,6 +34,10 @@ var secretPastes = []struct{ shape, secret string }{
 	{"users:\n- name: u\n  user:\n    exec:\n      apiVersion: client.authentication.k8s.io/v1alpha1\n      command: doctl\n      args:\n      - --access-token\n      - %s\n", "opaque0123456789abcdef"},
 	{"users:\n- name: u\n  user:\n    exec:\n      apiVersion: client.authentication.k8s.io/v1beta1\n      command: aws\n      env:\n      - name: AWS_SECRET_ACCESS_KEY\n        value: %s\n", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"},
 	{`env: [{"name": "DIGITALOCEAN_ACCESS_TOKEN", "value": "%s"}]`, "opaque0123456789abcdef"},
+	{"my key is %s", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"},
+	{"AKIAIOSFODNN7EXAMPLE,%s", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"},
+	{"%s", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"},
+	{"the session is %s", "IQoJb3JpZ2luX2VjEABCDEF0123456789"},
 	{"doctl auth init -t %s", "dop_v1_0123456789abcdef0123456789abcdef"},
 }
 

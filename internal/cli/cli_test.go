@@ -51,7 +51,7 @@ func TestBadCommandLines(t *testing.T) {
 		{[]string{"kubecred", "tokens", "scan"}, `kubecred: give a SOURCE: an audit log, a directory of them, - for stdin, cloudwatch://... or loki+https://... (0 given; see kubecred tokens scan --help)`},
 		{[]string{"kubecred", "image", "try", "a", "b"}, `kubecred: give one IMAGE, such as registry.example.com/team/app:1 (2 given; see kubecred image try --help)`},
 		{[]string{"kubecred", "explain", "-----BEGIN RSA PRIVATE KEY-----\nMIIE"}, `kubecred: an argument begins with a dash and is no flag of kubecred explain: put -- before it, or pipe it in`},
-		{[]string{"kubecred", "explain", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY what is it"}, `kubecred: no known code or error message in "... what is it": give a code such as KC101, or the error's text word for word`},
+		{[]string{"kubecred", "explain", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY what is it"}, `kubecred: no known code or error message in "(secret) what is it": give a code such as KC101, or the error's text word for word`},
 		{[]string{"kubecred", "version", "x"}, `kubecred: kubecred version takes no arguments, and "x" was given`},
 		{[]string{"kubecred", "doctor", "--colour"}, `kubecred: unknown flag: --colour (see kubecred doctor --help)`},
 		{[]string{"kubectl-cred", "doctor", "--colour"}, `kubectl cred: unknown flag: --colour (see kubectl cred doctor --help)`},
