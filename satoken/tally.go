@@ -45,7 +45,7 @@ type Tally struct {
 const (
 	maxClients  = 32      // kept of one token
 	maxRefused  = 10_000  // clients whose refusals are kept
-	maxFresh    = 20_000  // tokens kept before unused fresh ones are forgotten
+	maxFresh    = 15_000  // tokens kept before unused fresh ones are forgotten
 	maxIDs      = 1 << 18 // audit ids kept of marked tokens
 	maxFreshIDs = 1 << 17 // and of others
 	maxText     = 256     // bytes kept of a name or user agent

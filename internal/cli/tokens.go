@@ -120,7 +120,7 @@ the last hour or for --since:
 
 // softLimit is where the collector begins to work harder, so that a scan stays
 // below 64 MiB with 10,000 live tokens.
-const softLimit = 36 << 20
+const softLimit = 30 << 20
 
 // tokenScan is what a scan of audit logs came to.
 type tokenScan struct {
