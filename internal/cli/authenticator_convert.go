@@ -189,3 +189,10 @@ func (a *app) showDiff(format string, changes, alike []mappingChange) error {
 	}
 	return nil
 }
+
+func numbered(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -175,24 +176,13 @@ func (a *app) showExplanation(o *explainOptions, e explanation, sources []*iamma
 	} else {
 		writeExplanation(a.Stdout, e)
 	}
-	faults := 0
-	for _, s := range sources {
-		faults += len(s.Faults)
-	}
-	if faults > 0 {
-		fmt.Fprintf(a.Stderr, "Not all of these mappings are read as they were meant: kubecred authenticator lint shows %s.\n", numbered(faults, "place", "places"))
+	if slices.ContainsFunc(sources, func(s *iammap.Source) bool { return len(s.Faults) > 0 }) {
+		fmt.Fprintln(a.Stderr, "Not all of these mappings are read as they were meant: kubecred authenticator lint says which.")
 	}
 	if !e.Mapped {
 		return exitError(exitFindings)
 	}
 	return nil
-}
-
-func numbered(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
 // mostNearMisses is how many the text shows; JSON has them all.
