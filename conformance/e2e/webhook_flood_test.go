@@ -204,6 +204,7 @@ func TestWebhookSlowAndLarge(t *testing.T) {
 	}
 	for _, length := range []string{"Content-Length: 104857600", "Transfer-Encoding: chunked"} {
 		c := must[*tls.Conn](t)(tls.Dial("tcp", f.host(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}))
+		fmt.Fprintf(c, "POST /authenticate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n%s\r\n\r\n", length)
 		wg.Go(func() {
 			piece := []byte(strings.Repeat(" ", 1<<20))
 			for range 100 {
@@ -216,7 +217,6 @@ func TestWebhookSlowAndLarge(t *testing.T) {
 				_, _ = io.WriteString(c, "\r\n")
 			}
 		})
-		fmt.Fprintf(c, "POST /authenticate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n%s\r\n\r\n", length)
 		res, err := http.ReadResponse(bufio.NewReader(c), nil)
 		if err != nil || res.StatusCode != http.StatusRequestEntityTooLarge {
 			t.Errorf("%s of 100 MB: %v, %v", length, res, err)
