@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"sync/atomic"
+	"unsafe"
 )
 
 // Sender is who made a request: the event's user, read once and shared by all
@@ -54,11 +55,15 @@ type known struct {
 
 func (s *senders) known(text []byte) known { return known{len(text), s.sum(text)} }
 
-func (s *senders) sum(text []byte) uint64 { return maphash.Bytes(s.seed, text) }
+// sum hashes a text in one go. maphash.Bytes, which must come to the same as a hash
+// that is written to piece by piece, takes 128 bytes at a time and three times as long.
+func (s *senders) sum(text []byte) uint64 {
+	return maphash.Comparable(s.seed, unsafe.String(unsafe.SliceData(text), len(text)))
+}
 
 // next tells whether the text begins with the known one.
 func (s *senders) next(text []byte, k *known) bool {
-	return len(text) >= k.size && maphash.Bytes(s.seed, text[:k.size]) == k.sum
+	return len(text) >= k.size && s.sum(text[:k.size]) == k.sum
 }
 
 // span is where a field stands in a text.
