@@ -16,7 +16,7 @@ import (
 type crowd struct {
 	newest, oldest int64
 	early, late    int64
-	fresh          int   // by how many ids the sets of fresh tokens grew
+	fresh, marked  int   // by how many ids the sets of fresh and marked tokens grew
 	rest           []int // the events that are not counted yet
 	near           int   // what was looked at only so that it is near
 }
@@ -44,19 +44,15 @@ func (t *Tally) share(events []auditlog.Event) crowd {
 			continue
 		}
 		c.newest, c.oldest = max(c.newest, at), min(c.oldest, at)
-		if len(ev.Mark) > 0 || len(ev.Issued) > 0 {
-			c.rest = append(c.rest, i)
-			continue
-		}
 		n := noteOf(ev)
 		switch {
+		case len(ev.Issued) > 0:
+			c.rest = append(c.rest, i)
 		case n != nil && n.tally == t && n.forgets == t.forgets:
-			grown, ok := n.count(ev, at, t.budget.fresh.each)
-			c.fresh += grown
-			if !ok {
+			if !c.count(n, ev, at, &t.budget) {
 				c.rest = append(c.rest, i)
 			}
-		case ev.Code != 401 && !bytes.HasPrefix(ev.Username, accountPrefix):
+		case len(ev.Mark) == 0 && ev.Code != 401 && !bytes.HasPrefix(ev.Username, accountPrefix):
 			// Nothing is kept of people, nodes and the like.
 		default:
 			c.rest = append(c.rest, i)
@@ -99,25 +95,38 @@ func nanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// count counts an event that says nothing new of its token, and returns by how
-// many ids its set grew. It reports false where the event's client is new.
-func (n *note) count(ev *auditlog.Event, at int64, limit int) (grown int, ok bool) {
+// count counts an event that says nothing new of its token. It reports false where
+// the event's client is new, or its mark the first of the token.
+func (c *crowd) count(n *note, ev *auditlog.Event, at int64, b *budget) bool {
 	tok := n.token
 	id := hashID(ev.AuditID)
+	var mark auditlog.Mark
+	marked := len(ev.Mark) > 0
+	if marked {
+		if mark, marked = auditlog.ParseMark(ev.Mark); !marked {
+			return false
+		}
+	}
 	tok.mu.Lock()
-	if ok = ev.Client != nil && ev.Client == n.client; !ok {
-		if ok = tok.knows(ev); ok {
-			n.client = ev.Client
-		}
+	defer tok.mu.Unlock()
+	if marked && tok.issued == 0 {
+		return false
 	}
-	if ok {
-		tok.first, tok.last = min(tok.first, at), max(tok.last, at)
-		if tok.issued == 0 { // only marked requests are counted otherwise
-			grown = tok.ids.insert(id, limit)
+	if ev.Client == nil || ev.Client != n.client {
+		if !tok.knows(ev) {
+			return false
 		}
+		n.client = ev.Client
 	}
-	tok.mu.Unlock()
-	return grown, ok
+	tok.first, tok.last = min(tok.first, at), max(tok.last, at)
+	switch {
+	case marked:
+		tok.issued = min(tok.issued, issuedAt(at, mark))
+		c.marked += tok.ids.insert(id, b.marked.each)
+	case tok.issued == 0: // only marked requests are counted otherwise
+		c.fresh += tok.ids.insert(id, b.fresh.each)
+	}
+	return true
 }
 
 // knows tells whether the event's client was noted before.

@@ -106,6 +106,8 @@ type budget struct {
 // set may hold so that all fit.
 type share struct{ used, limit, each int }
 
+func (s *share) full() bool { return s.used > s.limit }
+
 func NewTally(o TallyOptions) *Tally {
 	return &Tally{
 		o: o, tokens: map[string]*token{}, nameless: map[string]*nameless{}, refused: map[string]*refused{},
@@ -125,7 +127,8 @@ func (t *Tally) Add(events []auditlog.Event) {
 	t.early += c.early
 	t.late += c.late
 	t.budget.fresh.used += c.fresh
-	full := t.budget.fresh.used > t.budget.fresh.limit
+	t.budget.marked.used += c.marked
+	full := t.budget.fresh.full() || t.budget.marked.full()
 	t.tell.Unlock()
 	t.mu.RUnlock()
 	if len(c.rest) == 0 && !full {
@@ -134,6 +137,7 @@ func (t *Tally) Add(events []auditlog.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.economise(&t.budget.fresh)
+	t.economise(&t.budget.marked)
 	for _, i := range c.rest {
 		t.add(&events[i])
 	}
@@ -306,7 +310,7 @@ func (t *Tally) count(tok *token, id []byte, marked bool) {
 
 // grow notes that sets of ids grew.
 func (t *Tally) grow(share *share, by int) {
-	if share.used += by; share.used > share.limit {
+	if share.used += by; share.full() {
 		t.economise(share)
 	}
 }
@@ -323,10 +327,10 @@ func (t *Tally) economise(share *share) {
 		}
 		return n
 	}
-	if share.used <= share.limit {
+	if !share.full() {
 		return
 	}
-	for share.used = used(); share.used > share.limit && share.each > 1; share.used = used() {
+	for share.used = used(); share.full() && share.each > 1; share.used = used() {
 		share.each /= 2
 	}
 }
