@@ -54,6 +54,9 @@ type place struct {
 	programs programs
 }
 
+// execInfo is what kubectl says to a plugin.
+const execInfo = `KUBERNETES_EXEC_INFO={"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1beta1","spec":{"interactive":false}}`
+
 func run(ctx context.Context, runs int, only string, out io.Writer) error {
 	if only != "" && !slices.Contains(tableNames(), only) {
 		return fmt.Errorf("-only %q: there are %s", only, strings.Join(tableNames(), ", "))
@@ -76,7 +79,7 @@ func run(ctx context.Context, runs int, only string, out io.Writer) error {
 	p.env = append(fake.Env(),
 		"HOME="+dir, "PATH="+os.Getenv("PATH"), "AWS_REGION=eu-west-1", "AWS_DEFAULT_REGION=eu-west-1",
 		"AWS_ACCESS_KEY_ID="+awsfake.UserKey, "AWS_SECRET_ACCESS_KEY="+awsfake.UserSecret,
-		`KUBERNETES_EXEC_INFO={"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1beta1","spec":{"interactive":false}}`,
+		execInfo,
 	)
 	fmt.Fprintf(out, "%s/%s, %d CPUs, %s\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 	for _, t := range tables {

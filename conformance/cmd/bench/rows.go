@@ -55,6 +55,7 @@ type table struct {
 
 var tables = []table{
 	{name: "client", title: "Tokens for the API server", rows: clientRows, after: crowd},
+	{name: "profile", title: "Tokens for the API server with a profile that assumes a role, and AWS over HTTPS", rows: profileRows, env: profileEnv},
 	{name: "kubectl", title: "A whole kubectl on a real API server", prepare: startLab, rows: kubectlRows, share: 4},
 	{name: "image", title: "Passwords for a registry, with keys in the environment and AWS over plain HTTP", rows: imageRows},
 	{name: "node", title: "Passwords for a registry as on a node: the keys of the instance's role, and AWS over HTTPS", rows: imageRows, env: nodeEnv},
@@ -95,6 +96,19 @@ func clientRows(p programs) []*row {
 	}
 }
 
+// profileRows are what somebody waits for whose AWS_PROFILE names a role.
+func profileRows(p programs) []*row {
+	token := []string{p["kubecred-aws"], "token", "--cluster-name", "demo"}
+	broker := append([]string{p["kubecred-exec"], "client", "--"}, token...)
+	return []*row{
+		{name: word, argv: []string{p["word"]}},
+		{name: authenticator, argv: []string{p["aws-iam-authenticator"], "token", "-i", "demo"}},
+		{name: "kubecred-exec client, warm", argv: broker, against: []limit{{than: word, time: 2, memory: 2}, {than: authenticator, time: 1. / 8}}},
+		{name: "kubecred-exec client, cold", argv: broker, cold: true, against: []limit{{than: authenticator}}},
+		{name: "kubecred-aws token", argv: token, against: []limit{{than: authenticator}}},
+	}
+}
+
 func imageRows(p programs) []*row {
 	const request = `{"kind":"CredentialProviderRequest","apiVersion":"credentialprovider.kubelet.k8s.io/v1","image":"123456789012.dkr.ecr.eu-west-1.amazonaws.com/app"}`
 	password := []string{p["kubecred-aws"], "get-credentials"}
@@ -109,9 +123,38 @@ func imageRows(p programs) []*row {
 }
 
 // nodeEnv is what a kubelet's plugins find on an instance: no keys, metadata that
-// has them, and AWS under its own names. The certificates that a system trusts are
-// there, too, for reading those is a good part of a first call.
+// has them, and AWS under its own names.
 func nodeEnv(p place, fake *awsfake.Server) ([]string, error) {
+	env, err := outside(p, fake)
+	return append(env, "AWS_EC2_METADATA_SERVICE_ENDPOINT="+fake.URL), err
+}
+
+// profileEnv is what a person's plugins find: a profile for a role, whose keys
+// another one has, and AWS under its own names.
+func profileEnv(p place, fake *awsfake.Server) ([]string, error) {
+	env, err := outside(p, fake)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(p.dir, ".aws")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	for name, text := range map[string]string{
+		"config":      "[profile admin]\nrole_arn = " + awsfake.AdminRole + "\nsource_profile = default\nregion = eu-west-1\n",
+		"credentials": "[default]\naws_access_key_id = " + awsfake.UserKey + "\naws_secret_access_key = " + awsfake.UserSecret + "\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return append(env, "AWS_PROFILE=admin", "AWS_EC2_METADATA_DISABLED=true", execInfo), nil
+}
+
+// outside is the environment of a machine that reaches AWS under its own names.
+// The certificates that a system trusts are there, too, for reading those is a
+// good part of a first call.
+func outside(p place, fake *awsfake.Server) ([]string, error) {
 	proxy, err := fake.StartProxy()
 	if err != nil {
 		return nil, err
@@ -129,6 +172,6 @@ func nodeEnv(p place, fake *awsfake.Server) ([]string, error) {
 	}
 	return []string{
 		"PATH=" + os.Getenv("PATH"), "AWS_REGION=eu-west-1", "HOME=" + p.dir,
-		"AWS_EC2_METADATA_SERVICE_ENDPOINT=" + fake.URL, "HTTPS_PROXY=" + proxy.URL, "SSL_CERT_FILE=" + file, "SSL_CERT_DIR=" + p.dir + "/none",
+		"HTTPS_PROXY=" + proxy.URL, "SSL_CERT_FILE=" + file, "SSL_CERT_DIR=" + p.dir + "/none",
 	}, nil
 }
