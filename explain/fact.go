@@ -137,6 +137,8 @@ func (e *evidence) settle() {
 	e.namePlugin()
 	e.comparePullSecret()
 	e.compareAudiences()
+	e.compareTimes()
+	e.comparePolicy()
 	e.lookUpARNs()
 	e.judgeAudit()
 }

@@ -48,8 +48,9 @@ func TestNoAnswerToGenericWords(t *testing.T) {
 	})
 }
 
-// TestNoAnswerToUnrelatedLogs reads logs that have nothing to do with
-// Kubernetes credentials, whole and line by line.
+// TestNoAnswerToUnrelatedLogs reads logs and issues that have nothing to do with
+// Kubernetes credentials, whole and line by line. A line of three dashes stands
+// between texts that are not one.
 func TestNoAnswerToUnrelatedLogs(t *testing.T) {
 	names, err := filepath.Glob("testdata/unrelated/*")
 	if err != nil || len(names) == 0 {
@@ -60,9 +61,11 @@ func TestNoAnswerToUnrelatedLogs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, part := range append(strings.Split(string(data), "\n"), string(data)) {
-			for _, c := range sure(judge(t, part)) {
-				t.Errorf("%s: %s (%s) for %.120q", name, c.Rule, c.Finding.Message, part)
+		for _, whole := range strings.Split(string(data), "\n---\n") {
+			for _, part := range append(strings.Split(whole, "\n"), whole) {
+				for _, c := range sure(judge(t, part)) {
+					t.Errorf("%s: %s (%s) for %.120q", name, c.Rule, c.Finding.Message, part)
+				}
 			}
 		}
 	}

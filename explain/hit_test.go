@@ -82,6 +82,9 @@ var pastes = map[string][]string{
 	"padded-token":                 {"token: " + eksToken("&X-Amz-Date=20261122T035900Z&X-Amz-SignedHeaders=host%3Bx-k8s-aws-id") + "=="},
 	"audience-of-webhook":          {`{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{"audiences":["https://kubernetes.default.svc"]},"status":{"authenticated":true,"audiences":["other"],"user":{"username":"a"}}}`},
 	"authconfig-keys":              {"clusterID: demo\nserver:\n  mapRoles:\n  - rolearn: arn:aws:iam::012345678901:role/dev\n    username: dev\n"},
+	"plugin-role-denied":           {`"Error running credential provider plugin: error getting credentials: failed to assume role: operation error STS: AssumeRoleWithWebIdentity, api error AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity"`},
+	"flag-unknown":                 {"Error: failed to parse kubelet flag: unknown flag: --image-credential-provider-config"},
+	"restart-helps":                {"our operator gets Unauthorized from the API server after an hour, a restart of the pod fixes it"},
 	"invalid-bearer":               {`E1122 04:00:00.000000       1 authentication.go:75] "Unable to authenticate the request" err="invalid bearer token"`},
 }
 

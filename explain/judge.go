@@ -72,6 +72,8 @@ func judgeRules(e *evidence) []Cause {
 	causes = slices.DeleteFunc(causes, func(c Cause) bool {
 		return dropped[c.Rule] || dropped[c.Finding.Code] && !namedRule(c)
 	})
+	e.refute(causes)
+	causes = yield(causes)
 	for i := range causes {
 		causes[i].Sure = causes[i].Sure && causes[i].Score >= sureFrom
 	}
@@ -333,7 +335,7 @@ func (e *evidence) showPlace(w *finding.Where) {
 	}
 	for _, s := range e.texts {
 		if s.t.Name == w.File {
-			w.Text = s.t.show(*w)
+			w.Text = s.t.show(*w, s.clean)
 			return
 		}
 	}

@@ -120,6 +120,14 @@ var lineShapes = sync.OnceValue(func() []lineShape {
 			e.add("containerd.configs", "true", w)
 			e.piece(Piece{Kind: "containerd configuration", Road: finding.Node, Where: w})
 		}),
+		// What a person says of when it fails and what helps tells causes apart that
+		// end in the same error.
+		line("restart", `(?i)\b(restart\w*\b.{0,80}\b(?:fix(?:es|ed)?|help(?:s|ed)?|resolv\w+|solv\w+|recover\w*|works?\b.{0,20}\bagain))\b`, fact1("says.restartHelps")),
+		line("recreat", `(?i)\b(recreat\w*\b.{0,80}\b(?:fix(?:es|ed)?|help(?:s|ed)?|resolv\w+|solv\w+|recover\w*))\b`, fact1("says.restartHelps")),
+		line("restart", `(?i)\b((?:fix(?:es|ed)?|help(?:s|ed)?|resolv\w+|solv\w+|recover\w*|until|only way\b.{0,40}|have to|had to|need(?:ed)? to|works?)\b.{0,40}\brestart\w*)`, fact1("says.restartHelps")),
+		line("after ", `(?i)\bafter (?:about |around |exactly |some |every |approximately |roughly |~ ?)?((?:\d+|an?|one|few)[ +-]*(?:h(?:ou)?rs?|d(?:ay)?s?|weeks?|months?|years?))\b`, fact1("says.after")),
+		line("later", `(?i)\b((?:\d+|an?|one|few)[ +-]*(?:h(?:ou)?rs?|d(?:ay)?s?|weeks?|months?|years?) later)\b`, fact1("says.after")),
+		line(" after ", `(?i)\b((?:\d+|an?|one|few)[ +-]*(?:hours?|days?|weeks?|months?|years?)) after (?:the |its |a |pod |each )?(?:start|restart|deploy|boot|creation|launch)`, fact1("says.after")),
 		line("config_path", `(config_path)\s*=`, fact1("containerd.configPath")),
 	}
 })

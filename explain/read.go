@@ -71,8 +71,9 @@ func (t *Text) where(i, off int) finding.Where {
 	return w
 }
 
-// show returns the line at a place as it may be shown, without secrets.
-func (t *Text) show(w finding.Where) string {
+// show returns the line at a place as it may be shown, without secrets. The lines
+// that were made so before are kept in clean, as many causes have the same place.
+func (t *Text) show(w finding.Where, clean map[int]string) string {
 	i := w.Line - 1
 	if t.numbers != nil {
 		var ok bool
@@ -87,9 +88,14 @@ func (t *Text) show(w finding.Where) string {
 	if i < 0 || i >= len(t.Lines) {
 		return ""
 	}
-	// A secret is known by what stands before it, at times on the line before.
-	near := Redacted(strings.Join(t.Lines[max(0, i-2):i+1], "\n"))
-	line := []rune(near[strings.LastIndexByte(near, '\n')+1:])
+	whole, ok := clean[i]
+	if !ok {
+		// A secret is known by what stands before it, at times on the line before.
+		near := Redacted(strings.Join(t.Lines[max(0, i-2):i+1], "\n"))
+		whole = near[strings.LastIndexByte(near, '\n')+1:]
+		clean[i] = whole
+	}
+	line := []rune(whole)
 	if len(line) > shownLine && w.Column > shownLine/2 {
 		line = line[min(w.Column-shownLine/4, len(line)-1):]
 	}
@@ -168,7 +174,14 @@ func (t *Text) clean(s string) {
 		return r
 	}, s)
 	t.Lines = strings.Split(s, "\n")
+	if m := namedFile.FindStringSubmatch(t.Lines[0]); m != nil && len(t.Lines) > 2 {
+		t.Lines[0] = m[1] // no YAML with the name before it
+	}
 }
+
+// namedFile is the first line of a file with its name put before it, as people
+// do who paste several things: "kubeconfig: apiVersion: v1".
+var namedFile = regexp.MustCompile(`^[A-Za-z][\w.-]{1,24}: ((?:apiVersion|kind|clusters|contexts|users|data|metadata|providers|mapRoles|mapUsers): ?.*)$`)
 
 var (
 	escapes = regexp.MustCompile(`\x1b\[[0-9;:?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]`)

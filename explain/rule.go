@@ -43,6 +43,10 @@ type rule struct {
 	Trap bool `yaml:"trap"`
 	// Weak marks a rule whose signs alone are never enough to act on.
 	Weak bool `yaml:"weak"`
+	// Because marks an error in which many causes end: codes, or two with a dash
+	// between for all from one to the other. Where one of them holds, that is the
+	// cause, and this rule's signs speak for it.
+	Because []string `yaml:"because"`
 }
 
 // cond is one condition. Exactly one of its fields is set, besides Weight.
@@ -71,6 +75,9 @@ type cond struct {
 type pattern struct {
 	re       *regexp.Regexp
 	literals []string
+	// message says that it is an error text of a code, which means something
+	// else in the mouth of a foreign program.
+	message bool
 }
 
 type factTest struct {
@@ -126,6 +133,12 @@ func readRules(files fs.FS) ([]rule, error) {
 			}
 			if len(r.When) == 0 {
 				return nil, fmt.Errorf("explain: rule %s has no condition", r.ID)
+			}
+			for _, b := range r.Because {
+				from, to, _ := strings.Cut(b, "-")
+				if len(from) != 5 || to != "" && (len(to) != 5 || to < from) {
+					return nil, fmt.Errorf("explain: rule %s: because %q: want a code, or two with a dash between", r.ID, b)
+				}
 			}
 		}
 		out = append(out, rs...)
@@ -325,6 +338,7 @@ var messages = sync.OnceValue(func() []message {
 			if err != nil {
 				panic(err) // tested with the codes
 			}
+			p.message = true
 			out = append(out, message{c, i, p})
 		}
 	}

@@ -15,6 +15,7 @@ type scan struct {
 	lower  string   // the plain lines, joined by line ends, in lower case
 	starts []int    // where each line begins in lower
 	flat   *flat
+	clean  map[int]string // lines as they may be shown, by index
 }
 
 // flat is the text as one line, for messages that a terminal or a person broke.
@@ -41,7 +42,7 @@ var straighten = strings.NewReplacer(
 )
 
 func newScan(t *Text) *scan {
-	s := &scan{t: t}
+	s := &scan{t: t, clean: map[int]string{}}
 	var lower strings.Builder
 	size := 0
 	for _, l := range t.Lines {
@@ -142,8 +143,16 @@ func (s *scan) match(p *pattern) (Sign, bool) {
 	return Sign{}, false
 }
 
+// foreign are the marks of lines in which something else failed than the showing
+// of a credential, in words that are the same: an admission webhook's
+// certificate, a container's own program.
+var foreign = regexp.MustCompile(`(?i)calling (?:admission )?webhook|failed to call webhook|OCI runtime|containerd task|(?:readiness|liveness|startup) probe`)
+
 // matchLine finds the pattern in a line, with quotes made plain or as it is.
 func (s *scan) matchLine(p *pattern, i int) (Sign, bool) {
+	if p.message && foreign.MatchString(s.plain[i]) {
+		return Sign{}, false
+	}
 	if m := p.re.FindStringIndex(s.plain[i]); m != nil {
 		return s.sign(i, m), true
 	}
@@ -171,6 +180,9 @@ func (s *scan) matchFlat(p *pattern) (Sign, bool) {
 		return Sign{}, false
 	}
 	i := sort.SearchInts(f.starts, m[0]+1) - 1
+	if p.message && foreign.MatchString(f.text[max(f.starts[i], m[0]-200):m[1]]) {
+		return Sign{}, false
+	}
 	line := f.lines[i]
 	return Sign{Where: s.t.where(line, 0), What: shorten(Redacted(f.text[m[0]:m[1]]), 200)}, true
 }

@@ -90,7 +90,8 @@ func shapes() []func(*evidence, *document, *yaml.Node) (known, done bool) {
 		(*evidence).auditShape, (*evidence).tokenReviewShape, (*evidence).dockerConfigShape,
 		(*evidence).eventShape, (*evidence).gkeCacheShape, (*evidence).claimsShape,
 		(*evidence).statusShape, (*evidence).callerShape, (*evidence).kubeletConfigShape, (*evidence).workloadShape,
-		(*evidence).policyShape, (*evidence).execShape, (*evidence).serviceAccountShape,
+		(*evidence).policyShape, (*evidence).execShape, (*evidence).kubercShape,
+		(*evidence).awsCredentialsShape, (*evidence).roleShape, (*evidence).serviceAccountShape,
 	}
 }
 

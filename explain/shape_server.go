@@ -152,6 +152,9 @@ func (e *evidence) accessEntryShape(d *document, n *yaml.Node) (bool, bool) {
 	} else {
 		e.add("accessentry.type", "STANDARD", d.where(x))
 	}
+	if v := get(x, "createdAt"); v != nil {
+		e.add("accessentry.created", v.Value, d.where(v))
+	}
 	for _, g := range items(get(x, "kubernetesGroups")) {
 		e.add("accessentry.group", g.Value, d.where(g))
 	}
