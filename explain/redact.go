@@ -56,21 +56,38 @@ var run = regexp.MustCompile(`[A-Za-z0-9/+_=-]+`)
 // key: 40 characters of base64, of all kinds. Hashes have no capitals, and names and
 // paths are not so mixed.
 func isSecretKey(word string) bool {
-	if len(word) != 40 || strings.ContainsAny(word, "_=-") {
-		return false
-	}
-	upper, lower, digits := 0, 0, 0
+	return len(word) == 40 && !strings.ContainsAny(word, "_=-") && mixed(word, 6)
+}
+
+// mixed tells whether a word holds so many capitals, so many small letters and a
+// digit (or another sign of base64), as keys do, which nothing but their look gives
+// away.
+func mixed(word string, letters int) bool {
+	upper, lower, others := 0, 0, 0
 	for _, c := range word {
 		switch {
 		case c >= 'A' && c <= 'Z':
 			upper++
 		case c >= 'a' && c <= 'z':
 			lower++
-		case c >= '0' && c <= '9':
-			digits++
+		case c >= '0' && c <= '9', c == '+', c == '=':
+			others++
 		}
 	}
-	return upper >= 6 && lower >= 6 && digits >= 1
+	return upper >= letters && lower >= letters && others >= 1
+}
+
+// Hushed is Redacted for a text in which nothing was recognised, so that nothing
+// says what its words are: every long word that is mixed as keys are is left out,
+// though it may be a name.
+func Hushed(s string) string {
+	words := strings.Fields(Redacted(s))
+	for i, w := range words {
+		if len(w) >= 20 && mixed(w, 1) {
+			words[i] = "..."
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 func redactSecrets(s string, name func(string) string) string {

@@ -185,21 +185,7 @@ func unknown(args []string, texts []*explain.Text, missing error) error {
 	if len(args) > 1 || text == "" {
 		return errors.New("nothing that kubecred knows in what was given: give a code such as KC101, or the error's text word for word")
 	}
-	return fmt.Errorf("no known code or error message in %q: give a code such as KC101, or the error's text word for word", shorten(hushed(explain.Redacted(text))))
-}
-
-// hushed leaves out words that a key may be, such as AWS's secret keys, which
-// nothing gives away but their look.
-func hushed(s string) string {
-	words := strings.Fields(s)
-	for i, w := range words {
-		upper := strings.ContainsFunc(w, func(r rune) bool { return r >= 'A' && r <= 'Z' })
-		lower := strings.ContainsFunc(w, func(r rune) bool { return r >= 'a' && r <= 'z' })
-		if len(w) >= 20 && upper && lower && strings.ContainsAny(w, "0123456789+=") {
-			words[i] = "..."
-		}
-	}
-	return strings.Join(words, " ")
+	return fmt.Errorf("no known code or error message in %q: give a code such as KC101, or the error's text word for word", shorten(explain.Hushed(text)))
 }
 
 func inputName(i, n int) string {
