@@ -3,6 +3,7 @@ package auditlog
 import (
 	"bytes"
 	"strconv"
+	"strings"
 )
 
 // azureRow reads a key of a row of Azure Monitor's tables AKSAudit and
@@ -68,30 +69,35 @@ func (d *decoder) dynamic(w *walker, read func(*walker) error) error {
 
 // googleEntry decodes an entry of Google Cloud's logging that holds an audit
 // log of the API server: its labels are the event's annotations, its
-// operation's id is the audit id. Pods and credential ids are not in it.
+// operation's id is the audit id. Pods and credential ids are not in it. BigQuery
+// has two shapes of such entries: with keys of its own, and in a log analytics'
+// view with the payload a level deeper and the labels as text.
 func (d *decoder) googleEntry(payload, labels, operation, timestamp, insertID []byte) (bool, error) {
 	var ev Event
 	var service []byte
 	code, refused := 0, false
 	w := walker{b: payload}
-	err := w.object(func(key []byte) (err error) {
+	var read func(key []byte) error
+	read = func(key []byte) (err error) {
 		switch string(key) {
-		case "serviceName":
+		case "audit_log":
+			err = fields(&w, read)
+		case "serviceName", "service_name":
 			service, err = w.strOr()
-		case "authenticationInfo":
+		case "authenticationInfo", "authentication_info":
 			err = fields(&w, func(key []byte) (err error) {
-				if string(key) == "principalEmail" {
+				if string(key) == "principalEmail" || string(key) == "principal_email" {
 					ev.Username, err = w.strOr()
 					return err
 				}
 				return w.skip()
 			})
-		case "requestMetadata":
+		case "requestMetadata", "request_metadata":
 			err = fields(&w, func(key []byte) (err error) {
 				switch string(key) {
-				case "callerIp":
+				case "callerIp", "caller_ip":
 					ev.SourceIP, err = w.strOr()
-				case "callerSuppliedUserAgent":
+				case "callerSuppliedUserAgent", "caller_supplied_user_agent":
 					ev.UserAgent, err = w.strOr()
 				default:
 					err = w.skip()
@@ -102,7 +108,7 @@ func (d *decoder) googleEntry(payload, labels, operation, timestamp, insertID []
 			err = fields(&w, func(key []byte) error {
 				v, err := w.value()
 				if string(key) == "code" {
-					code, _ = strconv.Atoi(string(v))
+					code, _ = strconv.Atoi(strings.Trim(string(v), `"`)) // BigQuery writes numbers as texts
 				}
 				return err
 			})
@@ -110,7 +116,8 @@ func (d *decoder) googleEntry(payload, labels, operation, timestamp, insertID []
 			err = w.skip()
 		}
 		return err
-	})
+	}
+	err := w.object(read)
 	if err != nil || string(service) != "k8s.io" {
 		return false, err
 	}
@@ -120,7 +127,7 @@ func (d *decoder) googleEntry(payload, labels, operation, timestamp, insertID []
 		ev.Username = nil
 	}
 	if len(labels) > 0 {
-		if err := annotations(&walker{b: labels}, &ev); err != nil {
+		if err := d.dynamic(&walker{b: labels}, func(w *walker) error { return annotations(w, &ev) }); err != nil {
 			return false, err
 		}
 	}
@@ -143,7 +150,20 @@ func (d *decoder) googleEntry(payload, labels, operation, timestamp, insertID []
 	}
 	ev.Stage = []byte("ResponseComplete")
 	d.shapes |= GKEEntries
-	return true, d.add(ev, timestamp, nil)
+	return true, d.add(ev, isoTime(timestamp), nil)
+}
+
+// isoTime makes a time of SQL, "2026-11-22 04:11:41.133 UTC", one of JSON.
+func isoTime(s []byte) []byte {
+	if len(s) < 11 || s[10] != ' ' {
+		return s
+	}
+	s = bytes.Clone(bytes.TrimSuffix(s, []byte(" UTC")))
+	s[10] = 'T'
+	if s[len(s)-1] != 'Z' {
+		s = append(s, 'Z')
+	}
+	return s
 }
 
 // fields is object where there may be another kind of value.

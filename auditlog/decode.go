@@ -12,6 +12,8 @@ type decoder struct {
 	other int64
 	// strict takes the general walk for every event.
 	strict bool
+	// faults are why texts in envelopes were left out.
+	faults []error
 	// shapes that events were found in.
 	shapes Shape
 	// known senders, shared by all decoders of a scan.
@@ -32,11 +34,11 @@ type decoder struct {
 
 // reset forgets the events that were handed on.
 func (d *decoder) reset() {
-	d.events, d.other, d.shapes, d.text = d.events[:0], 0, 0, d.text[:0]
+	d.events, d.other, d.shapes, d.text, d.faults = d.events[:0], 0, 0, d.text[:0], d.faults[:0]
 }
 
 // maxWraps bounds how many envelopes may be around an event.
-const maxWraps = 5
+const maxWraps = 8
 
 // document decodes one JSON value at the start of b, an event or an envelope
 // around events, and returns how many bytes it took. On an error the number is
@@ -57,6 +59,9 @@ func (d *decoder) element(w *walker, wraps int) error {
 	case '{':
 		return d.object(w, wraps)
 	case '[':
+		if w.isStamped() {
+			return d.stamped(w, wraps)
+		}
 		if wraps < maxWraps {
 			// A query's result is a list of rows, each a list of fields.
 			before := d.fields
@@ -86,7 +91,7 @@ func (d *decoder) object(w *walker, wraps int) error {
 	var row azure
 	var query insights
 	var kind, apiVersion, received, staged []byte
-	var payload, labels, operation, timestamp, insertID, field []byte
+	var payload, labels, operation, timestamp, insertID, field, columns []byte
 	var values []wrapped
 	control := false
 	err := w.object(func(key []byte) (err error) {
@@ -102,6 +107,10 @@ func (d *decoder) object(w *walker, wraps int) error {
 		case "user":
 			err = user(w, &ev)
 		case "sourceIPs":
+			if w.peek() == '"' { // of an event whose keys were made flat
+				query.SourceIP, err = w.str()
+				return err
+			}
 			ev.SourceIP, err = w.first()
 		case "userAgent":
 			ev.UserAgent, err = w.strOr()
@@ -117,7 +126,7 @@ func (d *decoder) object(w *walker, wraps int) error {
 			var s []byte
 			s, err = w.strOr()
 			control = string(s) == "CONTROL_MESSAGE"
-		case "protoPayload":
+		case "protoPayload", "protopayload_auditlog", "proto_payload":
 			payload, err = w.value()
 		case "labels":
 			labels, err = w.value()
@@ -125,7 +134,7 @@ func (d *decoder) object(w *walker, wraps int) error {
 			operation, err = w.value()
 		case "timestamp":
 			timestamp, err = w.strOr()
-		case "insertId":
+		case "insertId", "insert_id":
 			insertID, err = w.strOr()
 		case "field":
 			field, err = w.strOr()
@@ -140,7 +149,7 @@ func (d *decoder) object(w *walker, wraps int) error {
 			var v []byte
 			v, err = w.value()
 			values = append(values, wrapped{"@message", v})
-			d.shapes |= InsightsRows
+			d.shapes |= QueryResults
 		default:
 			known, rerr := d.azureRow(w, key, &row)
 			if known || rerr != nil {
@@ -150,14 +159,21 @@ func (d *decoder) object(w *walker, wraps int) error {
 				*to, err = w.strOr()
 				return err
 			}
-			if name := wrapKey(key); name != "" {
-				var v []byte
-				if v, err = w.value(); err == nil {
-					values = append(values, wrapped{name, v})
-				}
+			name := wrapKey(key)
+			if name == "" && !isColumns(key) {
+				return w.skip()
+			}
+			var v []byte
+			if v, err = w.value(); err != nil {
 				return err
 			}
-			err = w.skip()
+			if name != "" {
+				values = append(values, wrapped{name, v})
+			}
+			if isColumns(key) {
+				columns = v
+			}
+			return nil
 		}
 		return err
 	})
@@ -166,6 +182,7 @@ func (d *decoder) object(w *walker, wraps int) error {
 	}
 	switch {
 	case len(ev.AuditID) > 0 && len(ev.Stage) > 0 && isAudit(kind, apiVersion):
+		query.flat(&ev)
 		return d.add(ev, received, staged)
 	case control, len(field) > 0 && len(values) == 0:
 		return nil // a message of CloudWatch itself, another column of a query's result
@@ -180,7 +197,7 @@ func (d *decoder) object(w *walker, wraps int) error {
 	if d.columns(&query) {
 		return nil
 	}
-	found, err := d.unwrap(values, wraps)
+	found, err := d.unwrap(values, columns, wraps)
 	if !found && err == nil {
 		d.other++
 	}
@@ -219,32 +236,13 @@ func user(w *walker, ev *Event) error {
 			ev.Username, err = w.strOr()
 		case "extra":
 			ev.CredentialID, ev.PodName, ev.PodUID, ev.NodeName = nil, nil, nil, nil
-			if w.peek() != '{' {
-				return w.skip()
-			}
-			err = w.object(func(key []byte) error { return extra(w, ev, key) })
+			to := [...]*[]byte{&ev.CredentialID, &ev.PodName, &ev.PodUID, &ev.NodeName}
+			err = w.dotted(extraNames, func(i int) (err error) { *to[i], err = w.first(); return err })
 		default:
 			err = w.skip()
 		}
 		return err
 	})
-}
-
-// extra reads the keys of k8s.io/apiserver pkg/authentication/serviceaccount/util.go.
-func extra(w *walker, ev *Event, key []byte) (err error) {
-	switch string(key) {
-	case "authentication.kubernetes.io/credential-id":
-		ev.CredentialID, err = w.first()
-	case "authentication.kubernetes.io/pod-name":
-		ev.PodName, err = w.first()
-	case "authentication.kubernetes.io/pod-uid":
-		ev.PodUID, err = w.first()
-	case "authentication.kubernetes.io/node-name":
-		ev.NodeName, err = w.first()
-	default:
-		err = w.skip()
-	}
-	return err
 }
 
 func status(w *walker, ev *Event) error {
@@ -263,18 +261,6 @@ func status(w *walker, ev *Event) error {
 
 func annotations(w *walker, ev *Event) error {
 	ev.Mark, ev.Issued = nil, nil
-	if w.peek() != '{' {
-		return w.skip()
-	}
-	return w.object(func(key []byte) (err error) {
-		switch string(key) {
-		case staleKey:
-			ev.Mark, err = w.strOr()
-		case issuedKey:
-			ev.Issued, err = w.strOr()
-		default:
-			err = w.skip()
-		}
-		return err
-	})
+	to := [...]*[]byte{&ev.Mark, &ev.Issued}
+	return w.dotted(noteNames, func(i int) (err error) { *to[i], err = w.strOr(); return err })
 }

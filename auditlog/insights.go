@@ -12,13 +12,15 @@ import (
 // seconds; what else a row may hold are the fields that Logs Insights finds in
 // an event by itself (user.extra.NAME.0).
 type insights struct {
-	at, subject, seconds []byte
+	at, subject, seconds, code []byte
 	Event
 }
 
 // column returns where a column's value goes, or nil for one of no interest.
 func (r *insights) column(name string) *[]byte {
-	const extra = "user.extra.authentication.kubernetes.io/"
+	// Others than Logs Insights name the whole list: Splunk with braces behind it.
+	name = strings.TrimSuffix(strings.TrimSuffix(name, ".0"), "{}")
+	const extra = "user.extra." + extraPrefix
 	switch name {
 	case "@timestamp":
 		return &r.at
@@ -30,23 +32,52 @@ func (r *insights) column(name string) *[]byte {
 		return &r.AuditID
 	case "userAgent":
 		return &r.UserAgent
-	case "sourceIPs.0":
+	case "sourceIPs":
 		return &r.SourceIP
+	case "responseStatus.code":
+		return &r.code
 	case "user.username":
 		return &r.Username
-	case extra + "credential-id.0":
+	case extra + "credential-id":
 		return &r.CredentialID
-	case extra + "pod-name.0":
+	case extra + "pod-name":
 		return &r.PodName
-	case extra + "pod-uid.0":
+	case extra + "pod-uid":
 		return &r.PodUID
-	case extra + "node-name.0":
+	case extra + "node-name":
 		return &r.NodeName
 	}
 	if name = strings.ToLower(name); strings.HasPrefix(name, "elapsed") || strings.HasPrefix(name, "seconds") {
 		return &r.seconds
 	}
 	return nil
+}
+
+// flat completes an event whose keys were made flat, as VictoriaLogs and Splunk
+// do: "user.username" beside "auditID". Lists are texts of JSON there.
+func (r *insights) flat(ev *Event) {
+	if len(ev.Username) > 0 || len(ev.Mark) > 0 || len(r.Username) == 0 && len(r.Mark) == 0 && len(r.code) == 0 {
+		return
+	}
+	ev.Username, ev.Mark = r.Username, r.Mark
+	ev.CredentialID, ev.PodName, ev.PodUID, ev.NodeName = single(r.CredentialID), single(r.PodName), single(r.PodUID), single(r.NodeName)
+	if len(ev.SourceIP) == 0 {
+		ev.SourceIP = single(r.SourceIP)
+	}
+	if n, ok := digits(r.code); ok && len(r.code) == 3 {
+		ev.Code = n
+	}
+}
+
+// single returns the first text of a list that is a text itself.
+func single(s []byte) []byte {
+	if len(s) > 0 && s[0] == '[' {
+		w := walker{b: s}
+		if first, err := w.first(); err == nil {
+			return first
+		}
+	}
+	return s
 }
 
 // isInsights tells whether columns are those of such a query: a time, and either
@@ -90,17 +121,9 @@ func (d *decoder) columns(r *insights) bool {
 		ev.AuditID = append(append(bytes.Clone(r.at), ' '), ev.Mark...)
 	}
 	ev.Stage = []byte("ResponseComplete")
-	// "2026-11-22 04:11:42.133", in UTC.
-	at := bytes.Clone(bytes.TrimSpace(r.at))
-	if i := bytes.IndexByte(at, ' '); i > 0 {
-		at[i] = 'T'
-	}
-	if !bytes.HasSuffix(at, []byte("Z")) {
-		at = append(at, 'Z')
-	}
-	if d.add(ev, at, nil) != nil {
+	if d.add(ev, isoTime(bytes.TrimSpace(r.at)), nil) != nil {
 		return false
 	}
-	d.shapes |= InsightsRows | InsightsColumns
+	d.shapes |= QueryResults | InsightsColumns
 	return true
 }

@@ -3,7 +3,6 @@ package auditlog
 import (
 	"bytes"
 	"errors"
-	"io"
 	"math"
 	"time"
 )
@@ -46,11 +45,7 @@ func (s *scan) piece(st *stream, d *decoder, text []byte, at spot) {
 	var got Stats
 	var bad badLine
 	note := func(from int, err error) {
-		if errors.Is(err, errTruncated) {
-			got.Truncated++
-		} else {
-			got.Corrupt++
-		}
+		got.fault(err)
 		if bad.reason == "" {
 			bad = badLine{int64(from), err.Error()}
 		}
@@ -63,6 +58,9 @@ func (s *scan) piece(st *stream, d *decoder, text []byte, at spot) {
 				if err := d.whole(text[from:p.end], p); err != nil {
 					note(from, err)
 				}
+				if len(d.faults) > 0 {
+					d.blame(from, note)
+				}
 				from = p.end + 1
 			}
 		}
@@ -70,6 +68,23 @@ func (s *scan) piece(st *stream, d *decoder, text []byte, at spot) {
 	got.Bytes = int64(len(text))
 	s.deliver(st, d, got)
 	st.note(at, text, bad)
+}
+
+// fault counts a line, or a text in an envelope, that was left out.
+func (got *Stats) fault(err error) {
+	if errors.Is(err, errTruncated) {
+		got.Truncated++
+	} else {
+		got.Corrupt++
+	}
+}
+
+// blame hands on why texts in the envelopes of a line were left out.
+func (d *decoder) blame(from int, note func(from int, err error)) {
+	for _, err := range d.faults {
+		note(from, err)
+	}
+	d.faults = d.faults[:0]
 }
 
 // place gives the next text of a stream its place.
@@ -171,17 +186,20 @@ func (d *decoder) line(line []byte) error {
 			return errSyntax
 		}
 		// Log collectors put a time and the like before the event.
-		i := bytes.IndexByte(line[:min(len(line), maxPrefix)], '{')
+		i := opening(line)
 		if i < 0 {
 			return errSyntax
+		}
+		if bytes.IndexByte(line[:i], '{') >= 0 { // logcli's labels
+			d.shapes |= QueryResults
 		}
 		line = line[i:]
 	}
 	for len(line) > 0 {
-		before, other := len(d.events), d.other
+		before, other, faults := len(d.events), d.other, len(d.faults)
 		n, err := d.document(line, 0)
 		if err != nil {
-			d.events, d.other = d.events[:before], other
+			d.events, d.other, d.faults = d.events[:before], other, d.faults[:faults]
 			// A writer that was cut off leaves half a line with a whole event
 			// behind it. It begins where the walk stumbled; one inside a request's
 			// object does not.
@@ -204,7 +222,29 @@ func (d *decoder) line(line []byte) error {
 }
 
 // maxPrefix bounds what may stand on a line before an event.
-const maxPrefix = 512
+const maxPrefix = 2 << 10
+
+// opening returns where JSON begins in a line, behind what a collector put before
+// it, or -1. Loki's logcli puts labels there, {job="audit"}, so a bracket counts
+// first that a key follows.
+func opening(line []byte) int {
+	head := line[:min(len(line), maxPrefix)]
+	first := bytes.IndexByte(head, '{')
+	for i := first; i >= 0; {
+		w := walker{b: line, i: i + 1}
+		if w.peek() == '"' {
+			if _, _, err := w.raw(); err != nil || w.peek() == ':' {
+				return i
+			}
+		}
+		n := bytes.IndexByte(head[i+1:], '{')
+		if n < 0 {
+			break
+		}
+		i += 1 + n
+	}
+	return first
+}
 
 // opens tells whether a line begins with JSON. A bracket may also be that of
 // "[pod/NAME/CONTAINER] ", which kubectl puts before a line.
@@ -243,109 +283,4 @@ func trim(line []byte) []byte {
 		line = line[1:]
 	}
 	return line
-}
-
-// isDocument tells whether text is one document over many lines, and not one
-// document a line.
-func isDocument(text []byte) bool {
-	text = bytes.TrimLeft(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), " \t\r\n")
-	i := bytes.IndexByte(text, '\n')
-	if i < 0 || !opens(text) {
-		return false
-	}
-	next := bytes.TrimLeft(text[i:], " \t\r\n")
-	first := bytes.TrimRight(text[:i], " \t\r")
-	w := walker{b: first}
-	// A cut line of a log is followed by another event; a list goes on with one.
-	return errors.Is(w.skip(), errTruncated) && len(next) > 0 && (first[0] == '[' || first[len(first)-1] == '[' || next[0] != '{')
-}
-
-// longLine takes apart a line that is longer than a block. The block holds its
-// beginning, and in the end what came after it.
-func (s *scan) longLine(st *stream, b *block, r io.Reader, at spot) error {
-	d := s.decoder()
-	var got Stats
-	sp := s.splitter(st, d, &got)
-	begun := trim(b.buf[:min(b.n, maxPrefix)])
-	if len(begun) > 0 && !opens(begun) {
-		i := max(0, bytes.IndexByte(begun, '{'))
-		begun = begun[i:]
-	}
-	skip := len(b.buf[:min(b.n, maxPrefix)]) - len(begun)
-	sp.feed(b.buf[skip:b.n])
-	got.Bytes = int64(b.n)
-	b.n = 0
-	var err error
-	for err == nil {
-		var n int
-		n, err = r.Read(b.buf)
-		if i := bytes.IndexByte(b.buf[:n], '\n'); i >= 0 {
-			sp.feed(b.buf[:i])
-			got.Bytes += int64(i + 1)
-			b.n = copy(b.buf, b.buf[i+1:n])
-			break
-		}
-		sp.feed(b.buf[:n])
-		got.Bytes += int64(n)
-	}
-	reason := ""
-	switch {
-	case sp.bad:
-		got.Corrupt++
-		reason = errSyntax.Error()
-	case !sp.whole():
-		got.Truncated++
-		reason = errTruncated.Error()
-	case sp.long > 0:
-		reason = "an event longer than 4 MiB"
-	}
-	got.Long += sp.long
-	s.deliver(st, d, got)
-	if at.off >= 0 {
-		st.note(at, nil, badLine{0, reason})
-	} else {
-		st.count(at.seq, 1, badLine{1, reason})
-	}
-	return err
-}
-
-// splitter returns one whose objects are decoded and handed on at once.
-func (s *scan) splitter(st *stream, d *decoder, got *Stats) *splitter {
-	return newSplitter(func(object []byte) {
-		if _, err := d.document(object, 1); err != nil {
-			got.Corrupt++
-		}
-		if len(d.events) > 0 {
-			s.deliver(st, d, Stats{})
-			d.reset()
-		}
-	})
-}
-
-// documents takes apart a stream that is one or more documents over many lines.
-func (s *scan) documents(st *stream, b *block, r io.Reader, readErr error) error {
-	d := s.decoder()
-	var got Stats
-	sp := s.splitter(st, d, &got)
-	sp.feed(bytes.TrimPrefix(b.buf[:b.n], []byte("\xef\xbb\xbf")))
-	got.Bytes = int64(b.n)
-	for readErr == nil {
-		var n int
-		n, readErr = r.Read(b.buf)
-		sp.feed(b.buf[:n])
-		got.Bytes += int64(n)
-	}
-	switch {
-	case sp.bad:
-		got.Corrupt++
-	case !sp.whole():
-		got.Truncated++
-	}
-	got.Long += sp.long
-	s.deliver(st, d, got)
-	s.pool.Put(b)
-	if errors.Is(readErr, io.EOF) {
-		return nil
-	}
-	return readErr
 }

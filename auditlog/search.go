@@ -146,6 +146,7 @@ func (d *decoder) decodeHits(text []byte, bad func(from int, err error)) (skippe
 		if err := d.whole(text[start:stop], parts{}); err != nil {
 			bad(start, err)
 		}
+		d.blame(start, bad)
 		done = min(stop+1, len(text))
 	}
 }

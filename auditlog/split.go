@@ -6,12 +6,18 @@ import "bytes"
 // Longer ones are counted and left out.
 const maxEvent = 4 << 20
 
+// maxHead bounds what is kept of an envelope when its list begins.
+const maxHead = 64 << 10
+
 // splitter takes JSON apart that arrives in pieces: a line too long for a
-// block, or a document over many lines. It hands on each object that may be an
+// block, or a document over many lines. It hands on each value that may hold an
 // event, leaves out the objects of requests and responses, and holds no more
 // than maxEvent bytes.
+//
+// An envelope is handed on too, its lists empty, when it ends: there may be an
+// event beside them.
 type splitter struct {
-	emit func(object []byte)
+	emit func(part)
 	// long counts objects beyond maxEvent.
 	long int64
 
@@ -22,19 +28,58 @@ type splitter struct {
 	last   []byte // the beginning of the last string
 	key    []byte // the last string, if a colon followed
 	open   [64]byte
+	role   [64]role
 
-	list    int // the depth at which objects are elements of a list; 0 is the top
-	record  int // the depth from which an object is recorded, -1 for none
-	dropped int // the depth of a value that is left out, -1 for none
-	over    bool
+	// nest are the records and lists that are open, and buf the text of the
+	// records, one behind the other.
+	nest    []nested
 	buf     []byte
+	dropped int // the depth of a value that is left out, -1 for none
 }
 
-// listKeys name the lists of events in envelopes that are written as one
-// document.
-func isListKey(key []byte) bool {
+// part is a value that a splitter hands on.
+type part struct {
+	text []byte
+	// list is the key of the list that it is of, "" for none.
+	list string
+	// emptied tells that it is an envelope whose lists were handed on before.
+	emptied bool
+}
+
+// role is what a bracket means: a list of values that may hold events, or an
+// object in which such lists may be.
+type role uint8
+
+const (
+	isList role = iota + 1
+	isEnvelope
+)
+
+type nested struct {
+	list    bool
+	text    bool   // a string of a list
+	key     string // of a list
+	depth   int
+	off     int // where a record's text begins
+	over    bool
+	emptied bool
+}
+
+// listKey returns how a list of events is called in envelopes that are written as
+// one document, or "" for another key. See wrapKey.
+func listKey(key []byte) string {
 	switch string(key) {
-	case "items", "logEvents", "records", "Records", "events", "results":
+	case "items", "logEvents", "records", "Records", "events", "results", "data", "hits", "responses", "result", "streams", "values",
+		"rows", "Rows", "datarows", "tables", "Tables", "messages", "resourceLogs", "scopeLogs", "logRecords":
+		return string(key)
+	}
+	return ""
+}
+
+// isInnerKey tells whether a key is of an object around such a list.
+func isInnerKey(key []byte) bool {
+	switch string(key) {
+	case "data", "hits", "response", "rawResponse":
 		return true
 	}
 	return false
@@ -44,20 +89,34 @@ func isObjectKey(key []byte) bool {
 	return string(key) == "requestObject" || string(key) == "responseObject"
 }
 
-func newSplitter(emit func([]byte)) *splitter {
-	return &splitter{emit: emit, record: -1, dropped: -1, list: 0}
+func newSplitter(emit func(part)) *splitter {
+	return &splitter{emit: emit, dropped: -1}
 }
 
 // whole tells whether the input so far ended outside any value.
 func (s *splitter) whole() bool { return s.depth == 0 && !s.inText && !s.bad }
 
+// record returns the record that is being read, or nil.
+func (s *splitter) record() *nested {
+	if n := len(s.nest); n > 0 && !s.nest[n-1].list {
+		return &s.nest[n-1]
+	}
+	return nil
+}
+
+// inList tells whether the next value is one of a list.
+func (s *splitter) inList() bool {
+	return s.depth > 0 && s.depth <= len(s.role) && s.role[s.depth-1] == isList && s.record() == nil
+}
+
 func (s *splitter) keep(p []byte) {
-	if s.record < 0 || s.dropped >= 0 || s.over {
+	r := s.record()
+	if r == nil || s.dropped >= 0 || r.over {
 		return
 	}
 	if len(s.buf)+len(p) > maxEvent {
-		s.over = true
-		s.buf = s.buf[:0]
+		r.over = true
+		s.buf = s.buf[:r.off]
 		return
 	}
 	s.buf = append(s.buf, p...)
@@ -72,12 +131,21 @@ func (s *splitter) feed(p []byte) {
 		}
 		if s.inText {
 			i += s.text(p[i:]) - 1
+			if r := s.record(); !s.inText && r != nil && r.text {
+				s.keep(p[from : i+1])
+				from = i + 1
+				s.end()
+			}
 			continue
 		}
 		switch c := p[i]; c {
 		case '"':
 			s.inText = true
 			s.last = s.last[:0]
+			if s.inList() {
+				from = i
+				s.begin(true)
+			}
 		case ':':
 			s.key = append(s.key[:0], s.last...)
 			continue
@@ -134,21 +202,74 @@ func (s *splitter) note(p []byte) {
 	}
 }
 
-func (s *splitter) push(c byte) {
+// begin opens a record.
+func (s *splitter) begin(text bool) {
+	s.nest = append(s.nest, nested{text: text, depth: s.depth, off: len(s.buf)})
+}
+
+// end hands the record on.
+func (s *splitter) end() {
+	r := s.nest[len(s.nest)-1]
+	s.nest = s.nest[:len(s.nest)-1]
+	list := ""
+	if n := len(s.nest); n > 0 {
+		list = s.nest[n-1].key
+	}
 	switch {
-	case s.record >= 0 && s.dropped < 0 && s.depth == s.record+1 && isObjectKey(s.key):
+	case r.over && !r.emptied:
+		s.long++
+	case !r.over:
+		s.emit(part{s.withHead(r, list), list, r.emptied})
+	}
+	s.buf = s.buf[:r.off]
+}
+
+// withHead returns a record's text. A table's row means nothing without the names
+// of the columns, which stand before the rows in their envelope.
+func (s *splitter) withHead(r nested, list string) []byte {
+	if n := len(s.nest); n > 1 && isRows(list) && !s.nest[n-2].over {
+		outer := s.nest[n-2]
+		s.buf = append(s.buf, ']')
+		for d := outer.depth; d < s.nest[n-1].depth; d++ {
+			s.buf = append(s.buf, '}')
+		}
+		return s.buf[outer.off:]
+	}
+	return s.buf[r.off:]
+}
+
+func (s *splitter) push(c byte) {
+	within, mine := role(0), role(0)
+	if s.depth > 0 && s.depth <= len(s.role) {
+		within = s.role[s.depth-1]
+	}
+	r := s.record()
+	switch key := listKey(s.key); {
+	case s.dropped >= 0:
+	case r != nil && s.depth > r.depth && isObjectKey(s.key):
 		s.keep([]byte("null"))
 		s.dropped = s.depth
-	case s.depth == 0 && c == '[':
-		s.list = 1
-	case s.record == 0 && s.depth == 1 && c == '[' && isListKey(s.key):
-		s.record, s.over, s.buf = -1, false, s.buf[:0] // the envelope itself is no event
-		s.list = 2
-	case s.record < 0 && s.depth == s.list && (c == '{' || s.list > 0):
-		s.record, s.over, s.buf = s.depth, false, s.buf[:0]
+	case c == '[' && (s.depth == 0 || within == isEnvelope && key != ""):
+		mine = isList
+		if r != nil {
+			s.keep([]byte{c})
+			r.emptied = true
+			if len(s.buf)-r.off > maxHead {
+				r.over = true
+				s.buf = s.buf[:r.off]
+			}
+		}
+		s.nest = append(s.nest, nested{list: true, key: key, depth: s.depth})
+	case r == nil && (s.depth == 0 || within == isList):
+		s.begin(false)
+		if c == '{' {
+			mine = isEnvelope
+		}
+	case c == '{' && within == isEnvelope && isInnerKey(s.key):
+		mine = isEnvelope
 	}
 	if s.depth < len(s.open) {
-		s.open[s.depth] = c
+		s.open[s.depth], s.role[s.depth] = c, mine
 	}
 	s.depth++
 	s.key = s.key[:0]
@@ -167,19 +288,11 @@ func (s *splitter) pop(c byte) {
 		}
 		return
 	}
-	s.keep([]byte{c})
-	if s.depth == s.record {
-		if s.over {
-			s.long++
-		} else {
-			s.emit(s.buf)
-		}
-		s.record, s.over, s.buf = -1, false, s.buf[:0]
+	if n := len(s.nest); n > 0 && s.nest[n-1].list && s.nest[n-1].depth == s.depth {
+		s.nest = s.nest[:n-1]
 	}
-	switch {
-	case s.depth == 0:
-		s.list = 0
-	case s.depth < s.list:
-		s.list = -1 // what follows the list in its envelope is no event
+	s.keep([]byte{c})
+	if r := s.record(); r != nil && r.depth == s.depth && !r.text {
+		s.end()
 	}
 }

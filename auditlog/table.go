@@ -10,8 +10,8 @@ import (
 )
 
 // isTable tells whether text begins with the header of a table (CSV) that the
-// console of a cloud exports: Logs Insights' @message, CloudWatch's message,
-// Azure's log_s, or the columns of AKSAudit.
+// console of a cloud or of a log engine exports: Logs Insights' @message,
+// CloudWatch's message, Azure's log_s, the columns of AKSAudit, Splunk's _raw, ...
 func isTable(text []byte) bool {
 	_, comma := tableHeader(text)
 	return comma != 0
@@ -36,11 +36,11 @@ func tableHeader(text []byte) (before int, comma byte) {
 		var names []string
 		known := false
 		for name := range bytes.SplitSeq(line, []byte{comma}) {
-			name := string(bytes.Trim(name, "\" \r"))
+			name := columnKey(string(bytes.Trim(name, "\" \r")))
 			switch name {
-			case "@message", "log_s", "AuditId":
+			case "@message", "log_s", "AuditId", "_raw", "_source", "_msg":
 				known = true
-			case "message":
+			case "message", "line", "content", "log", "body", "textPayload":
 				known = known || len(names) > 0 || bytes.IndexByte(line, comma) > 0
 			}
 			names = append(names, name)
@@ -50,6 +50,16 @@ func tableHeader(text []byte) (before int, comma byte) {
 		}
 	}
 	return 0, 0
+}
+
+// columnKey returns the key of an envelope that a column is, where it is written
+// in another way: Datadog begins its names with a capital, Grafana too.
+func columnKey(name string) string {
+	switch name {
+	case "Message", "Content", "Line", "Log", "Body":
+		return strings.ToLower(name)
+	}
+	return name
 }
 
 // rows reads the rows of a table, each no longer than maxEvent.
@@ -128,10 +138,10 @@ func (s *scan) table(st *stream, r io.Reader) error {
 	}
 	names := make([]string, len(header))
 	for i, name := range header {
-		names[i] = strconv.Quote(strings.TrimPrefix(name, "\xef\xbb\xbf"))
+		names[i] = strconv.Quote(columnKey(strings.TrimPrefix(name, "\xef\xbb\xbf")))
 		if strings.Contains(name, "@message") {
 			st.mu.Lock()
-			st.stats.Shapes |= InsightsRows
+			st.stats.Shapes |= QueryResults
 			st.mu.Unlock()
 		}
 	}
@@ -159,8 +169,9 @@ func (s *scan) table(st *stream, r io.Reader) error {
 				continue
 			}
 			if _, err := d.document(object, 0); err != nil {
-				got.Corrupt++
+				got.fault(err)
 			}
+			d.blame(0, func(_ int, err error) { got.fault(err) })
 			got.Bytes = int64(t.size)
 		}
 		s.deliver(st, d, got)

@@ -19,11 +19,13 @@ const (
 	AKSAdmin
 	// CloudWatch entries are cut at 256 KB.
 	CloudWatch
-	// InsightsRows are results of a query, which end at a limit.
-	InsightsRows
+	// QueryResults are what an engine answered to a query, which ends at a limit.
+	QueryResults
 	// InsightsColumns are such rows without the events themselves: of most, only
 	// the account and the mark are known.
 	InsightsColumns
+	// JournalNulls are journalctl's objects whose longer texts are null.
+	JournalNulls
 )
 
 // wrapped is a value of an envelope that may hold events.
@@ -34,64 +36,128 @@ type wrapped struct {
 
 // wrapKey returns how a key of an envelope is called, or "" if it is none:
 //
-//	items                   EventList
-//	logEvents, message      CloudWatch subscription; Vector, Filebeat
-//	events                  CloudWatch filter-log-events and get-log-events
-//	results, value          CloudWatch Logs Insights
-//	@message                Logs Insights, exported
-//	data, awslogs, kinesis  Firehose, Kinesis and Lambda records: base64 and gzip
-//	log, log_processed      Fluent Bit, Docker
-//	log_s, properties       AzureDiagnostics rows; Azure Monitor to storage and Event Hubs
-//	line                    Loki's logcli
-//	MESSAGE                 journald, as journalctl -o json prints it
-//	_source, hits           Elasticsearch and OpenSearch
-//	_raw, result, event     Splunk
-//	structured              OpenShift logging
-//	body, stringValue ...   OpenTelemetry
+//	items                       EventList
+//	logEvents, message          CloudWatch subscription; Vector, Filebeat
+//	events                      CloudWatch filter-log-events and get-log-events
+//	results, value              CloudWatch Logs Insights
+//	@message                    Logs Insights, exported
+//	data, awslogs, kinesis      Firehose, Kinesis and Lambda records: base64 and gzip
+//	log, log_processed          Fluent Bit, Docker
+//	log_s, properties           AzureDiagnostics rows; Azure Monitor to storage and Event Hubs
+//	tables, rows                Azure Monitor's query API, Kusto, SQL of OpenSearch
+//	data, result, values        Loki's API
+//	line                        Loki's logcli, Grafana
+//	data, attributes            Datadog's API and archives
+//	MESSAGE                     journald, as journalctl -o json prints it
+//	msg, _msg                   rsyslog, VictoriaLogs
+//	_source, hits, fields       Elasticsearch and OpenSearch
+//	kubernetes, audit           Elastic's agent
+//	original                    ECS' event.original
+//	_raw, result, rows, event   Splunk
+//	messages, map               Sumo Logic
+//	structured                  OpenShift logging
+//	body, stringValue ...       OpenTelemetry
+//	content                     Datadog's and Alibaba's tables
 func wrapKey(key []byte) string {
 	switch string(key) {
 	case "items", "logEvents", "message", "events", "results", "@message", "MESSAGE", "data", "awslogs", "kinesis", "records", "Records",
-		"log", "log_processed", "log_s", "properties", "line", "_source", "hits", "_raw", "result", "event", "structured",
+		"content", "log", "log_processed", "log_s", "properties", "tables", "Tables", "rows", "Rows", "datarows", "values", "streams", "line",
+		"attributes", "msg", "_msg", "_source", "hits", "fields", "response", "rawResponse", "responses", "kubernetes", "audit", "original",
+		"_raw", "result", "event", "messages", "map", "structured",
 		"body", "stringValue", "resourceLogs", "scopeLogs", "logRecords", "jsonPayload", "textPayload":
 		return string(key)
 	}
 	return ""
 }
 
+// holds tells whether the value of an envelope's key may hold events: some keys
+// are of others too.
+func (v wrapped) holds() bool {
+	switch v.key {
+	case "data":
+		return v.value[0] != '[' || len(v.value) > 1 && bytes.IndexByte([]byte("{ \r\n"), v.value[1]) >= 0
+	case "attributes", "fields":
+		return v.value[0] == '{'
+	case "kubernetes":
+		return v.value[0] == '{' && bytes.Contains(v.value, []byte(`"audit"`))
+	}
+	return true
+}
+
+// shapeOf returns what a key of an envelope, in which events were found, tells of
+// them.
+func shapeOf(key string, value []byte) Shape {
+	switch key {
+	case "logEvents", "awslogs":
+		return CloudWatch
+	case "values", "hits", "responses", "results", "result", "tables", "Tables", "rows", "Rows", "datarows", "messages", "line":
+		return QueryResults
+	case "data":
+		if value[0] != '"' {
+			return QueryResults
+		}
+	}
+	return 0
+}
+
 // unwrap decodes what an envelope holds and reports whether that was anything
-// like events.
-func (d *decoder) unwrap(values []wrapped, wraps int) (bool, error) {
+// like events. columns are the names of a table's columns, if it is one.
+func (d *decoder) unwrap(values []wrapped, columns []byte, wraps int) (bool, error) {
 	if wraps >= maxWraps {
 		return false, nil
 	}
-	before, other := len(d.events), d.other
+	before, faults := len(d.events), len(d.faults)
 	for _, v := range values {
+		if !v.holds() {
+			continue
+		}
+		start, others := len(d.events), d.other
 		var err error
-		switch v.value[0] {
-		case '{':
+		switch {
+		case v.value[0] == 'n' && v.key == "MESSAGE":
+			d.shapes |= JournalNulls
+		case v.value[0] == '[' && v.key == "MESSAGE" && len(v.value) > 1 && v.value[1] != '"':
+			d.inner(d.bytesOf(v.value), wraps+1)
+		case v.value[0] == '[' && isRows(v.key):
+			err = d.rows(columns, v.value, wraps+1)
+		case v.value[0] == '{' || v.value[0] == '[':
 			_, err = d.document(v.value, wraps+1)
-		case '[':
-			if v.key != "data" {
-				_, err = d.document(v.value, wraps+1)
-			}
-		case '"':
+		case v.value[0] == '"':
 			err = d.packed(v.key, v.value, wraps+1)
 		}
 		if err != nil {
 			return true, err
 		}
-	}
-	if len(d.events) == before {
-		d.other = other // the envelope counts, not what is in it
-		return false, nil
-	}
-	if len(values) > 0 {
-		switch values[0].key {
-		case "logEvents", "awslogs":
-			d.shapes |= CloudWatch
+		if len(d.events) > start {
+			d.shapes |= shapeOf(v.key, v.value)
+		} else {
+			d.other = others // the envelope counts, not what is in it
 		}
+		d.once(before, start)
+	}
+	switch found := len(d.events) - before; {
+	case found == 0:
+		return len(d.faults) > faults, nil
+	case found == 1 && len(values) > 1:
+		d.faults = d.faults[:faults] // a text was cut whose event is there as an object
 	}
 	return true, nil
+}
+
+// once drops an event that an envelope holds twice, as text and taken apart: the
+// events from start on are of its latest value.
+func (d *decoder) once(before, start int) {
+	if start-before != 1 || len(d.events)-start != 1 {
+		return
+	}
+	first, second := &d.events[before], &d.events[start]
+	if !bytes.Equal(first.AuditID, second.AuditID) || !bytes.Equal(first.Stage, second.Stage) {
+		return
+	}
+	if len(first.Username) == 0 && len(first.Mark) == 0 {
+		*first = *second
+	}
+	d.events = d.events[:start]
 }
 
 // packed decodes a string of an envelope: an event as text, perhaps with a
@@ -109,33 +175,34 @@ func (d *decoder) packed(key string, quoted []byte, wraps int) error {
 	if err != nil {
 		return err
 	}
-	return d.inner(text, wraps)
+	d.inner(text, wraps)
+	return nil
 }
 
 // inner decodes text that was a string in an envelope. A text that holds no
-// audit event is no fault of the log.
-func (d *decoder) inner(text []byte, wraps int) error {
+// audit event is no fault of the log, and one that holds a cut event none of what
+// stands beside it.
+func (d *decoder) inner(text []byte, wraps int) {
 	text = bytes.TrimSpace(text)
 	if !d.strict {
 		d.events = append(d.events, Event{})
 		ev := &d.events[len(d.events)-1]
 		if d.fast(text, d.parts(text), ev) {
-			return nil
+			return
 		}
 		d.events = d.events[:len(d.events)-1]
 	}
-	i := bytes.IndexByte(text, '{')
-	if i < 0 || i > maxPrefix {
-		return nil
+	i := opening(text)
+	if i < 0 {
+		return
 	}
-	before := len(d.events)
+	before, other := len(d.events), d.other
 	if _, err := d.document(text[i:], wraps); err != nil {
-		d.events = d.events[:before]
+		d.events, d.other = d.events[:before], other
 		if bytes.Contains(text, []byte("audit.k8s.io")) {
-			return err
+			d.faults = append(d.faults, err)
 		}
 	}
-	return nil
 }
 
 // maxUnpacked bounds what one packed record may hold: CloudWatch sends records

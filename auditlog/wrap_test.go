@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -73,7 +74,7 @@ func wraps(a, b string) map[string]string {
 		}
 		return out.String()
 	}
-	return map[string]string{
+	shapes := map[string]string{
 		"CloudWatch subscription":          subscription("DATA_MESSAGE", a, b),
 		"with a control message":           subscription("CONTROL_MESSAGE", "CWL CONTROL MESSAGE: Checking health of destination Firehose.") + "\n" + subscription("DATA_MESSAGE", a, b),
 		"Firehose to S3, without newlines": subscription("DATA_MESSAGE", a) + subscription("DATA_MESSAGE", b),
@@ -129,6 +130,8 @@ func wraps(a, b string) map[string]string {
 		"tar in tar":             tarOf(tarOf(a), "", utf16le(b)),
 		"syslog":                 two(func(s string) string { return "<134>Nov 22 04:11:42 host kube-apiserver: " + s }),
 	}
+	maps.Copy(shapes, answers(a, b))
+	return shapes
 }
 
 // TestWraps: whatever is around an event, the same is read from it.
@@ -179,7 +182,8 @@ func TestShapesAreNoted(t *testing.T) {
 	for want, in := range map[auditlog.Shape]string{
 		auditlog.CloudWatch:   subscription("DATA_MESSAGE", event("a")),
 		auditlog.AKSAdmin:     `{"category":"kube-audit-admin","properties":{"log":` + q(event("a")) + `}}`,
-		auditlog.InsightsRows: `{"results":[[{"field":"@message","value":` + q(event("a")) + `}]]}`,
+		auditlog.QueryResults: `{"results":[[{"field":"@message","value":` + q(event("a")) + `}]]}`,
+		auditlog.JournalNulls: `{"MESSAGE":null}` + "\n" + `{"MESSAGE":` + q(event("a")) + `}`,
 		0:                     event("a"),
 	} {
 		if _, _, stats := collect(t, auditlog.Options{}, text(in)); stats[0].Shapes != want || stats[0].Events != 1 {
@@ -262,7 +266,7 @@ func TestInsightsColumns(t *testing.T) {
 		if !slices.Equal(got, tt.want) {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
-		if tt.want != nil && (stats[0].Shapes != auditlog.InsightsRows|auditlog.InsightsColumns || stats[0].Other+stats[0].Corrupt > 0) {
+		if tt.want != nil && (stats[0].Shapes != auditlog.QueryResults|auditlog.InsightsColumns || stats[0].Other+stats[0].Corrupt > 0) {
 			t.Errorf("%s: %+v", tt.name, stats[0])
 		}
 	}

@@ -78,7 +78,8 @@ func TestOrderAndShape(t *testing.T) {
 // wrap writes events in one of the shapes that logs have.
 func wrap(t *rapid.T, events []string) []byte {
 	var b bytes.Buffer
-	switch rapid.SampledFrom([]string{"lines", "native", "native", "native list", "native, unsorted", "list", "pretty list", "array", "prefixed", "subscription", "fluent bit", "log_s", "table"}).Draw(t, "shape") {
+	shape := rapid.SampledFrom([]string{"lines", "native", "native", "native list", "native, unsorted", "list", "pretty list", "array", "prefixed", "subscription", "fluent bit", "log_s", "table", "loki", "loki, pretty", "logcli", "datadog", "splunk", "search", "tables", "journal"}).Draw(t, "shape")
+	switch shape {
 	case "lines":
 		b.WriteString(strings.Join(events, "\n"))
 	case "native":
@@ -120,6 +121,21 @@ func wrap(t *rapid.T, events []string) []byte {
 	case "log_s":
 		for _, e := range events {
 			fmt.Fprintf(&b, `{"Category":"kube-audit","log_s":%s}`+"\n", quoted(e))
+		}
+	case "loki", "loki, pretty", "tables", "datadog", "search":
+		b.WriteString(wrapAnswer(shape, events))
+	case "logcli":
+		for _, e := range events {
+			fmt.Fprintf(&b, `2026-11-22T04:11:42Z {job="audit", file="{\"x\""}   %s`+"\n", e)
+		}
+	case "splunk":
+		b.WriteString("_raw,_time\n")
+		for _, e := range events {
+			fmt.Fprintf(&b, "\"%s\",1\n", strings.ReplaceAll(e, `"`, `""`))
+		}
+	case "journal":
+		for _, e := range events {
+			fmt.Fprintf(&b, `{"MESSAGE":%s,"_PID":"1"}`+"\n", strings.ReplaceAll(fmt.Sprint([]byte(e)), " ", ","))
 		}
 	case "table":
 		b.WriteString("@timestamp,@message\n")
@@ -189,4 +205,32 @@ func quoted(s string) string {
 		panic(err)
 	}
 	return string(data)
+}
+
+// wrapAnswer writes events as an engine answers a query for them.
+func wrapAnswer(shape string, events []string) string {
+	shapes := map[string][3]string{
+		"loki":    {`{"status":"success","data":{"resultType":"streams","result":[{"stream":{"a":"b"},"values":[`, `["1",%s]`, `]}],"stats":{}}}`},
+		"tables":  {`{"tables":[{"columns":[{"name":"n"},{"name":"log_s"}],"rows":[`, `[1,%s]`, `]}]}`},
+		"datadog": {`{"data":[`, `{"attributes":{"attributes":%s}}`, `],"meta":{}}`},
+		"search":  {`{"hits":{"total":{"value":1},"hits":[`, `{"_source":%s}`, `]}}`},
+	}
+	shape, pretty := strings.CutSuffix(shape, ", pretty")
+	s := shapes[shape]
+	var list []string
+	for _, e := range events {
+		if shape == "loki" || shape == "tables" {
+			e = quoted(e)
+		}
+		list = append(list, fmt.Sprintf(s[1], e))
+	}
+	out := s[0] + strings.Join(list, ",") + s[2]
+	if !pretty {
+		return out
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, []byte(out), "", "  "); err != nil {
+		panic(err)
+	}
+	return b.String()
 }

@@ -127,7 +127,8 @@ func (s tokenScan) caveats() []finding.Finding {
 		{auditlog.GKEEntries, "GKE log entries", "they name neither pods nor credential ids: tokens of one account are told apart by their age alone"},
 		{auditlog.AKSAdmin, "kube-audit-admin", "this category leaves out get and list: a client that only reads is not in it; kube-audit has all"},
 		{auditlog.CloudWatch, "CloudWatch records", "entries are cut at 256 KB, and what is cut loses its mark at the end"},
-		{auditlog.InsightsRows, "query results", "a query ends at its limit (10,000 rows at most): what lies beyond is not in them"},
+		{auditlog.QueryResults, "query results", "a query ends at its limit (logcli at 30 lines and Loki at 100 unless told otherwise, Elasticsearch and Logs Insights at 10,000 at most): what lies beyond is not in them"},
+		{auditlog.JournalNulls, "journalctl -o json", "texts of more than 4,096 bytes are null there, and events among them are lost: journalctl --all -o json has them"},
 		{auditlog.InsightsColumns, "query results without @message", "they hold marked requests alone, and of those what the query names: tokens of one account are told apart by their age, and whether one was healed is not in them; a query for @message has all"},
 	} {
 		if all&c.shape != 0 {
