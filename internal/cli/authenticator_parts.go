@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -41,7 +42,7 @@ func (o *serveOptions) feeds(a *app) ([]authenticator.Feed, error) {
 				f = &authenticator.File{Path: o.config, Config: true, SettingsOnly: name == settingsSource}
 			}
 			if _, err := f.Read(); err != nil {
-				return nil, err
+				return nil, unread("--mapping", "name a file that can be read, configmap://NAMESPACE/NAME, crd:// or eks://CLUSTER", err)
 			}
 			out = append(out, f)
 		case scheme == "eks":
@@ -66,6 +67,15 @@ func (o *serveOptions) feeds(a *app) ([]authenticator.Feed, error) {
 		}
 	}
 	return out, nil
+}
+
+// unread says of a file that could not be read which flag named it and what to
+// do. Other errors name the file and what is wrong in it already.
+func unread(flag, fix string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Errorf("%s %s: %w: %s", flag, e.Path, e.Err, fix)
+	}
+	return err
 }
 
 func (o *serveOptions) logger(out io.Writer) (*slog.Logger, error) {

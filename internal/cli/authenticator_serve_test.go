@@ -252,7 +252,7 @@ func TestAuthenticatorServeRefuses(t *testing.T) {
 	}{
 		{nil, "no cluster id: name the cluster that tokens are made for with --cluster-id, or clusterID in the config file"},
 		{[]string{"--cluster-id", "demo"}, "no mappings given: name a source with --mapping, such as a file with the aws-auth ConfigMap"},
-		{[]string{"--cluster-id", "demo", "--mapping", "none.yaml"}, "open none.yaml: "},
+		{[]string{"--cluster-id", "demo", "--mapping", "none.yaml"}, "--mapping none.yaml: "},
 		{[]string{"--cluster-id", "demo", "--mapping", "broken.yaml"}, "broken.yaml:2: the list: the list is not valid YAML, so none of its entries counts: a dash without a space after it, so the line is no list entry"},
 		{[]string{"--cluster-id", "demo", "--mapping", "-"}, "--mapping -: a server can not watch stdin; name a file"},
 		{[]string{"--cluster-id", "demo", "--mapping", "ftp://x"}, "ftp://x: a source is a file, configmap://NAMESPACE/NAME, crd:// or eks://CLUSTER"},

@@ -21,7 +21,7 @@ func (o *serveOptions) settle(cmd *cobra.Command, a *app) error {
 	if o.config != "" {
 		data, err := os.ReadFile(o.config)
 		if err != nil {
-			return err
+			return unread("--config", "name a config file of aws-iam-authenticator's server that can be read", err)
 		}
 		if o.file, err = authenticator.ReadConfig(o.config, data); err != nil {
 			return err
