@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,11 +40,38 @@ func readAll(r io.Reader) ([]byte, error) {
 	return body, err
 }
 
+// usualAnswer reads an identity as STS writes it, in a fraction of the time that
+// encoding/json takes. ok is false for all else, right or wrong: other names,
+// names in another order, white space, escapes.
+func usualAnswer(body []byte) (a answer, ok bool) {
+	rest, ok := bytes.CutPrefix(body, []byte(`{"GetCallerIdentityResponse":{"GetCallerIdentityResult":{"Account":"`))
+	if !ok || !printable(rest) {
+		return a, false
+	}
+	result, rest, _ := bytes.Cut(rest, []byte(`"},"ResponseMetadata":{"RequestId":"`))
+	_, rest, ok = bytes.Cut(rest, []byte{'"'})
+	if !ok || string(rest) != "}}}" || bytes.IndexByte(body, '\\') >= 0 {
+		return a, false
+	}
+	// One copy for the three, because it is kept for each token.
+	a.Account, a.ARN, _ = strings.Cut(string(result), `","Arn":"`)
+	a.ARN, a.UserID, _ = strings.Cut(a.ARN, `","UserId":"`)
+	if a.ARN == "" || strings.Contains(a.Account, `"`) || strings.Contains(a.ARN, `"`) || strings.Contains(a.UserID, `"`) {
+		return answer{}, false
+	}
+	return a, true
+}
+
 // judge reads an answer: who it is, or what kind of no.
 func judge(r reply) (answer, *Error) {
+	status := r.status
+	if status == http.StatusOK {
+		if a, ok := usualAnswer(r.body); ok {
+			return a, nil
+		}
+	}
 	var e envelope
 	parsed := json.Unmarshal(r.body, &e) == nil
-	status := r.status
 	failed := func(kind Kind, format string, args ...any) (answer, *Error) {
 		return answer{}, &Error{Kind: kind, Status: status, Code: e.Error.Code, Message: fmt.Sprintf(format, args...)}
 	}

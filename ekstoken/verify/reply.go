@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 )
 
 // reply is what counts of an answer in HTTP.
@@ -78,7 +77,8 @@ func usualHeader(in []byte) (r reply, size, length int, ok bool) {
 			return r, 0, 0, false
 		}
 		value = bytes.Trim(value, " ")
-		switch known := strings.ToLower(string(name)); known {
+		var room [32]byte // the names that are known fit
+		switch string(appendLower(room[:0], name)) {
 		case "content-length":
 			n, err := strconv.ParseUint(string(value), 10, 31)
 			if err != nil || n > maxAnswer || length >= 0 {
@@ -102,6 +102,17 @@ func usualHeader(in []byte) (r reply, size, length int, ok bool) {
 		}
 	}
 	return r, end + 4, length, length >= 0
+}
+
+// appendLower appends a name in ASCII in lower case.
+func appendLower(b, name []byte) []byte {
+	for _, c := range name {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		b = append(b, c)
+	}
+	return b
 }
 
 func printable(line []byte) bool {

@@ -3,6 +3,7 @@ package verify
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -46,6 +47,41 @@ func FuzzReply(f *testing.F) {
 		}
 		if !bytes.Equal(r.body, body) || quick.Buffered() != slow.Buffered() {
 			t.Fatalf("the bodies are %q and %q, left are %d and %d", r.body, body, quick.Buffered(), slow.Buffered())
+		}
+	})
+}
+
+// FuzzUsualAnswer holds that encoding/json reads alike what usualAnswer takes.
+func FuzzUsualAnswer(f *testing.F) {
+	const usual = `{"GetCallerIdentityResponse":{"GetCallerIdentityResult":{"Account":"123456789012","Arn":"arn:aws:iam::123456789012:user/alice","UserId":"AIDA"},"ResponseMetadata":{"RequestId":"c6104cbe"}}}`
+	if a, ok := usualAnswer([]byte(usual)); !ok || a != (answer{"123456789012", "arn:aws:iam::123456789012:user/alice", "AIDA"}) {
+		f.Fatalf("got %+v, %v", a, ok)
+	}
+	f.Add([]byte(usual))
+	for _, odd := range [][2]string{
+		{`"}}}`, `"}}} `}, {`"}}}`, `"}}}}`}, {`"}}}`, `"},"Error":{"Code":"x"}}`}, {`c6104cbe`, `\"}}}`}, {`c6104cbe`, `"},"x":{"y":"`}, {`c6104cbe`, ``},
+		{`,"UserId":"AIDA"`, ``}, {`"Arn":"arn:aws:iam::123456789012:user/alice",`, ``}, {`"Account":"123456789012",`, ``}, {`"Account":"123456789012"`, `"Account":""`},
+		{`"AIDA"`, `"AIDA","UserId":"AROA"`}, {`"AIDA"`, `"AIDA","arn":"x"`}, {`"AIDA"`, `"AIDA","x":"y"`}, {`"AIDA"`, `7`}, {`"AIDA"`, `null`}, {`"AIDA"`, `"A\u0049DA"`},
+		{`"AIDA"`, "\"A\x00\""}, {`"AIDA"`, "\"A\x7f\""}, {`"AIDA"`, `"é"`}, {`"Arn"`, `"arn"`}, {`"Arn"`, ` "Arn"`}, {`"123456789012","Arn"`, `"1","Account":"2","Arn"`},
+		{`,"ResponseMetadata":{"RequestId":"c6104cbe"}`, ``}, {`"ResponseMetadata"`, `"GetCallerIdentityResult"`},
+	} {
+		text := strings.Replace(usual, odd[0], odd[1], 1)
+		if text == usual {
+			f.Fatalf("%q is not there", odd[0])
+		}
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		a, ok := usualAnswer(body)
+		if !ok {
+			return
+		}
+		var e envelope
+		if err := json.Unmarshal(body, &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.GetCallerIdentityResponse.GetCallerIdentityResult != a || e.Error.Code != "" {
+			t.Fatalf("got %+v, encoding/json %+v", a, e)
 		}
 	})
 }
