@@ -8,7 +8,7 @@ import (
 
 // enoughCause is the weight from which a cause takes an error's place: what is
 // only good to know has less.
-const enoughCause = 4
+const enoughCause = 3
 
 // yield gives the signs of errors in which many causes end, such as a bare 401,
 // to the weightiest cause that ends in it, and drops the error as a cause of its
@@ -39,8 +39,12 @@ func yield(causes []Cause) []Cause {
 		if best < 0 {
 			continue
 		}
-		causes[best].Signs = append(causes[best].Signs, causes[i].Signs...)
-		causes[best].weigh()
+		c, error := &causes[best], &causes[i]
+		c.Signs = append(c.Signs, error.Signs...)
+		c.weigh()
+		if len(c.Finding.Details) <= maxDetails {
+			c.Finding.Details = append(slices.Clone(c.Finding.Details), error.Finding.Details...)
+		}
 		drop[i] = true
 	}
 	out := causes[:0]

@@ -102,3 +102,37 @@ func (e *evidence) comparePolicy() {
 		e.found(m)
 	}
 }
+
+// compareProvider notes an annotation that a provider requires and the service
+// account does not have, and an answer that is for another host than the image.
+func (e *evidence) compareProvider() {
+	if e.facts["serviceaccount"] != nil {
+		for _, need := range e.facts["provider.requiredAnnotation"] {
+			if !e.holds("serviceaccount.has", need.value) {
+				e.add("provider.missingAnnotation", need.value, need.where)
+			}
+		}
+	}
+	keys := e.facts["cpresponse.key"]
+	if len(keys) == 0 {
+		return
+	}
+	for _, im := range e.facts["image.host"] {
+		if !slices.ContainsFunc(keys, func(k fact) bool { return hostOf(k.value) == im.value || strings.Contains(k.value, "*") }) {
+			e.add("cpresponse.otherHost", im.value, keys[0].where)
+		}
+	}
+}
+
+// hostOf is the host of a key as docker and the kubelet write them:
+// https://example.com/v1/, example.com/path or example.com.
+func hostOf(key string) string {
+	key = strings.TrimPrefix(strings.TrimPrefix(key, "https://"), "http://")
+	host, _, _ := strings.Cut(key, "/")
+	return host
+}
+
+// holds tells whether a fact has the value.
+func (e *evidence) holds(key, value string) bool {
+	return slices.ContainsFunc(e.facts[key], func(f fact) bool { return f.value == value })
+}

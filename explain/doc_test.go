@@ -48,7 +48,7 @@ func summary(t *testing.T) string {
 	}
 	for _, r := range readReports(t) {
 		rows[r.Road].reports++
-		a := judge(t, r.inputs()["one by one"]...)
+		a := r.answer(t)
 		if len(a.Causes) == 0 || a.Causes[0].Finding.Road != r.Road {
 			continue
 		}

@@ -141,9 +141,19 @@ func rank(causes []Cause) {
 			cmp.Compare(sure(b), sure(a)),
 			cmp.Compare(b.Score, a.Score),
 			cmp.Compare(b.Finding.Severity.Rank(), a.Finding.Severity.Rank()),
+			cmp.Compare(stage(a), stage(b)),
 			strings.Compare(a.Rule, b.Rule),
 		)
 	})
+}
+
+// stage is 0 for causes that keep a program from reading the rest, which cannot be
+// judged then, and 1 for the others.
+func stage(c Cause) int {
+	if named([]string{"KC120", "KC123", "KC125", "KC127-KC128", "KC201", "KC404"}, c.Finding.Code) {
+		return 0
+	}
+	return 1
 }
 
 // strong is the weight from which a text is that of one fault and no other:

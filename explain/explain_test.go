@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -14,8 +15,8 @@ var now = time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC)
 func judge(t testing.TB, inputs ...string) Answer {
 	t.Helper()
 	var texts []*Text
-	for _, in := range inputs {
-		text, err := NewText("input", in)
+	for i, in := range inputs {
+		text, err := NewText(fmt.Sprintf("input%d", i+1), in)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -139,6 +139,7 @@ func (e *evidence) settle() {
 	e.compareAudiences()
 	e.compareTimes()
 	e.comparePolicy()
+	e.compareProvider()
 	e.lookUpARNs()
 	e.judgeAudit()
 }
@@ -154,8 +155,7 @@ func (e *evidence) comparePullSecret() {
 	for _, im := range e.facts["image.host"] {
 		found := false
 		for _, k := range keys {
-			host := strings.TrimPrefix(strings.TrimPrefix(k.value, "https://"), "http://")
-			host, _, _ = strings.Cut(host, "/")
+			host := hostOf(k.value)
 			if host == "index.docker.io" || host == "registry-1.docker.io" {
 				host = "docker.io"
 			}

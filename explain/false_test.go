@@ -76,7 +76,7 @@ func TestNoAnswerToUnrelatedLogs(t *testing.T) {
 // claim to be all but certain.
 func TestNoWrongAnswerToReports(t *testing.T) {
 	for _, r := range readReports(t) {
-		a := judge(t, r.inputs()["one by one"]...)
+		a := r.answer(t)
 		for i, c := range a.Causes {
 			if i > 0 && c.Sure && c.Score > a.Causes[0].Score {
 				t.Errorf("%s: %s outweighs the first cause", r.ID, c.Rule)

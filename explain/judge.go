@@ -190,6 +190,9 @@ func (c *Cause) weigh() {
 	}
 }
 
+// maxDetails bounds what one cause says of itself.
+const maxDetails = 40
+
 // mergeFinding adds what a road's check found to the causes that name its code,
 // or makes a cause of it.
 func mergeFinding(causes []Cause, f finding.Finding, e *evidence) []Cause {
@@ -197,7 +200,7 @@ func mergeFinding(causes []Cause, f finding.Finding, e *evidence) []Cause {
 	sign := Sign{Where: f.Where, What: f.Message, Weight: w}
 	for i := range causes {
 		if causes[i].Finding.Code == f.Code {
-			if namedRule(causes[i]) || len(causes[i].Finding.Details) > 40 {
+			if namedRule(causes[i]) || len(causes[i].Finding.Details) > maxDetails {
 				return causes
 			}
 			c := &causes[i]

@@ -257,13 +257,20 @@ func (r *Redactor) host(h string) string {
 	if ipv4.MatchString(h) {
 		return r.stand("address", h, "192.0.2.%d")
 	}
-	h = strings.ToLower(h)
-	for _, suffix := range serviceSuffixes {
-		if strings.HasSuffix(h, suffix) {
-			return r.stand("host", h, "host-%d") + suffix
+	low := strings.ToLower(h)
+	name, suffix := "", ""
+	for _, s := range serviceSuffixes {
+		if strings.HasSuffix(low, s) {
+			name, suffix = r.stand("host", low, "host-%d"), s
 		}
 	}
-	return r.stand("host", h, "host-%d.example.com")
+	if name == "" {
+		name = r.stand("host", low, "host-%d.example.com")
+	}
+	if low != h {
+		name = "H" + name[1:] // capitals in a host are a fault at times
+	}
+	return name + suffix
 }
 
 // serviceSuffixes say which service a host belongs to, which a reader needs.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/kubecred/kubecred/finding"
@@ -74,6 +75,20 @@ func (r report) inputs() map[string][]string {
 	}
 }
 
+// judged are the answers to reports, which many tests look at.
+var judged sync.Map
+
+// answer judges the report's inputs one by one.
+func (r report) answer(t testing.TB) Answer {
+	t.Helper()
+	if a, ok := judged.Load(r.ID); ok {
+		return a.(Answer)
+	}
+	a := judge(t, r.inputs()["one by one"]...)
+	judged.Store(r.ID, a)
+	return a
+}
+
 // said is what a program reads of a finding: message, mending and evidence.
 func said(t testing.TB, f finding.Finding) string {
 	t.Helper()
@@ -111,7 +126,10 @@ func TestReports(t *testing.T) {
 	for _, r := range readReports(t) {
 		for how, inputs := range r.inputs() {
 			t.Run(r.ID+"/"+how, func(t *testing.T) {
-				a := judge(t, inputs...)
+				a := r.answer(t)
+				if how != "one by one" {
+					a = judge(t, inputs...)
+				}
 				if len(a.Causes) == 0 {
 					t.Fatalf("no cause; %s", r.Cause)
 				}

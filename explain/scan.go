@@ -39,6 +39,8 @@ var straighten = strings.NewReplacer(
 	`\\\"`, `"`, `\\"`, `"`, `\"`, `"`, `\'`, `'`, "\u201c", `"`, "\u201d", `"`, "\u201e", `"`, "\u2018", "'", "\u2019", "'",
 	"\u2026", "...", `\u0026`, "&", `\u003d`, "=", `\u003c`, "<", `\u003e`, ">", "&quot;", `"`, "&#39;", "'", "&#34;", `"`,
 	"`", "'",
+	// as people write it from memory
+	"logged into the server", "logged in to the server", "logged in the server", "logged in to the server", "server(unauthorized)", "server (Unauthorized)",
 )
 
 func newScan(t *Text) *scan {

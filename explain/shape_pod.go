@@ -107,6 +107,11 @@ func (e *evidence) serviceAccountShape(d *document, n *yaml.Node) (bool, bool) {
 	case "ServiceAccount":
 		e.piece(Piece{Kind: "ServiceAccount", Road: finding.Pod, Where: d.where(n), Summary: str(n, "metadata", "namespace") + "/" + str(n, "metadata", "name")})
 		e.add("serviceaccount", str(n, "metadata", "namespace")+"/"+str(n, "metadata", "name"), d.where(n))
+		for i, k := range content(get(n, "metadata", "annotations")) {
+			if i%2 == 0 {
+				e.add("serviceaccount.has", k.Value, d.where(k))
+			}
+		}
 		if v := get(n, "metadata", "annotations", "eks.amazonaws.com/role-arn"); v != nil {
 			e.add("serviceaccount.roleARN", v.Value, d.where(v))
 			e.arn(v.Value, d.where(v))

@@ -58,7 +58,7 @@ func variants(s string) map[string]string {
 }
 
 // TestVariants: the first cause stays right however the text was carried. Each
-// guise is tried on another third of the reports.
+// guise is tried on another fifth of the reports.
 func TestVariants(t *testing.T) {
 	right, all := map[string]int{}, map[string]int{}
 	for n, r := range readReports(t) {
@@ -66,7 +66,7 @@ func TestVariants(t *testing.T) {
 			continue
 		}
 		for name, text := range variants(r.Input.Text) {
-			if (n+len(name))%3 > 0 {
+			if (n+len(name))%5 > 0 {
 				continue
 			}
 			in := []string{text}
