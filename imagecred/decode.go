@@ -119,7 +119,7 @@ func decode(data []byte) (credentialProviderConfig, *decodeError) {
 	}
 	strictErrs, err := kjson.UnmarshalStrict(document, target)
 	if err != nil {
-		return fail(badType, err)
+		return fail(badType, kubeletTypes(err, version))
 	}
 	if errs = append(errs, strictErrs...); len(errs) > 0 {
 		return fail(strict, errs...)
@@ -128,6 +128,14 @@ func decode(data []byte) (credentialProviderConfig, *decodeError) {
 		c = older.config()
 	}
 	return c, nil
+}
+
+// kubeletTypes names the types of a decoder's error as the kubelet does.
+func kubeletTypes(err error, version string) error {
+	return kubeletWords(strings.NewReplacer(
+		"olderConfig", configKind, "credentialProviderConfig", configKind, "olderProvider", "CredentialProvider",
+		"type imagecred.olderProvider", "type "+version+".CredentialProvider", "type []imagecred.olderProvider", "type []"+version+".CredentialProvider",
+		"type imagecred.", "type "+version+".", "type []imagecred.", "type []"+version+".").Replace(err.Error()))
 }
 
 // isOtherKind tells whether the kubelet's decoder knows the kind and the kubelet

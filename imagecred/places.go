@@ -17,6 +17,13 @@ type places struct {
 	lines  []string
 	values map[string]*yaml.Node // "providers[0].matchImages[1]"
 	keys   map[string]*yaml.Node
+	twice  []keyAgain
+}
+
+// keyAgain is a key that its mapping had before.
+type keyAgain struct {
+	path string
+	node *yaml.Node
 }
 
 // maxPlaces bounds how many values get a place; aliases could make it grow
@@ -94,6 +101,7 @@ func (p *places) walkMapping(path string, n *yaml.Node, depth int) {
 		child := strings.TrimPrefix(path+"."+key.Value, ".")
 		if _, seen := p.values[child]; seen { // of two equal keys the last counts
 			p.forget(child)
+			p.twice = append(p.twice, keyAgain{child, key})
 		}
 		p.keys[child] = key
 		p.walk(child, value, depth+1)

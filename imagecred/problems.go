@@ -1,8 +1,10 @@
 package imagecred
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -104,6 +106,7 @@ func provider(w CredentialProvider, index int, f *File) Provider {
 // decodeProblems records why a file cannot be decoded, each fault at its place.
 func (c *Config) decodeProblems(f *File, fail *decodeError) {
 	kubelet := fmt.Sprintf("error decoding config %q: %s", f.Name, fail)
+	defer byPlace(c, len(c.Problems))
 	switch fail.kind {
 	case badMeta:
 		c.metaProblem(f, fail, kubelet)
@@ -114,12 +117,21 @@ func (c *Config) decodeProblems(f *File, fail *decodeError) {
 			c.strictProblem(f, err.Error(), kubelet)
 		}
 	case badType:
-		faults := f.places.typeFaults()
-		for _, t := range faults {
+		// The kubelet names the first wrong type and comes to nothing else.
+		types := f.places.typeFaults()
+		for _, t := range types {
 			c.problem(codeUndecodable, t.subject, t.where, t.message, kubelet, t.fix)
 		}
-		if len(faults) == 0 {
+		if len(types) == 0 {
 			c.problem(codeUndecodable, "config", finding.Where{File: f.Name}, "a value has the wrong type: "+shown(fail.Error()), kubelet, "")
+		}
+		for _, path := range f.places.unknownKeys(Feature(fail.apiVersion)) {
+			where, _ := f.places.key(path)
+			message, fix := f.unknown(path)
+			c.problem(codeUndecodable, "config", where, message, kubelet, fix)
+		}
+		for _, again := range f.places.twice {
+			c.problem(codeUndecodable, "config", f.places.where(again.node), "key "+quote(again.node.Value)+" is there twice in one mapping", kubelet, "keep one of them")
 		}
 	default:
 		where := finding.Where{File: f.Name}
@@ -134,6 +146,13 @@ func (c *Config) decodeProblems(f *File, fail *decodeError) {
 		}
 		c.problem(codeUndecodable, "config", where, "neither YAML nor JSON: "+shown(message), kubelet, fix)
 	}
+}
+
+// byPlace puts the problems from an index on into the order of the file.
+func byPlace(c *Config, from int) {
+	slices.SortStableFunc(c.Problems[from:], func(a, b finding.Finding) int {
+		return cmp.Or(cmp.Compare(a.Where.Line, b.Where.Line), cmp.Compare(a.Where.Column, b.Where.Column))
+	})
 }
 
 var lineInError = regexp.MustCompile(`^(?:unmarshal errors:\n\s*)?line (\d+): `)
@@ -224,6 +243,25 @@ var fields = map[string][]string{
 	"providers[].tokenAttributes": {"serviceAccountTokenAudience", "cacheType", "requireServiceAccount",
 		"requiredServiceAccountAnnotationKeys", "optionalServiceAccountAnnotationKeys"},
 	"providers[].env[]": {"name", "value"},
+}
+
+// unknownKeys are the paths of keys that the kubelet's decoder does not know.
+func (p *places) unknownKeys(version Feature) []string {
+	var out []string
+	for path, key := range p.keys {
+		name := key.Value
+		parent := indexes.ReplaceAllString(strings.TrimSuffix(strings.TrimSuffix(path, name), "."), "[]")
+		known, ok := fields[parent]
+		older := version != ConfigV1 && strings.HasPrefix(parent+"."+name, "providers[].tokenAttributes")
+		switch {
+		case older && name != "tokenAttributes":
+			// the mapping that holds it is unknown
+		case ok && (older || !slices.Contains(known, name)):
+			out = append(out, path)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 var indexes = regexp.MustCompile(`\[\d+\]`)
