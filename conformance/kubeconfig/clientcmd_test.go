@@ -3,6 +3,7 @@
 package kubeconfig_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -24,6 +25,9 @@ var refusing = map[string]bool{"KC120": true, "KC123": true, "KC125": true, "KC1
 // verdict is what kubecred says of a text: that a client refuses it, and why.
 func verdict(text []byte) (*kubeconfig.File, []finding.Finding, bool) {
 	f, err := kubeconfig.Parse("config", text)
+	if errors.Is(err, kubeconfig.ErrEmpty) {
+		return &kubeconfig.File{}, nil, false
+	}
 	if err != nil {
 		return nil, nil, true
 	}
@@ -129,6 +133,13 @@ func TestExamplesAndVectors(t *testing.T) {
 	}
 	if n == 0 {
 		t.Fatal("no files found")
+	}
+}
+
+// TestEmpty: a file without a document is no fault to a client.
+func TestEmpty(t *testing.T) {
+	for _, text := range []string{"", "\n \n", "# nothing\n", "---\n", "---\n# nothing\n", "null\n", "~", "{}", "---\n---\napiVersion: v1\nkind: Config\ncurrent-context: x\n"} {
+		compare(t, []byte(text))
 	}
 }
 

@@ -154,7 +154,7 @@ func (a *app) checks(o *doctorOptions) []check {
 	}
 	if len(o.kubeconfigs) > 0 {
 		out = append(out, check{finding.Client, "KC120", func(ctx context.Context) (part, error) {
-			return a.checkKubeconfigs(ctx, o.kubeconfigs)
+			return a.kubeconfigsForDoctor(ctx, o.kubeconfigs)
 		}})
 	}
 	for _, path := range o.imageConfig {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -139,6 +140,16 @@ func (a *app) checkKubeconfigs(ctx context.Context, paths []string) (part, error
 	return a.checkAndProbe(ctx, paths, false)
 }
 
+// kubeconfigsForDoctor is checkKubeconfigs where other roads are checked too: of
+// empty files alone a client says nothing.
+func (a *app) kubeconfigsForDoctor(ctx context.Context, paths []string) (part, error) {
+	p, err := a.checkKubeconfigs(ctx, paths)
+	if err != nil && len(p.findings) > 0 && !slices.ContainsFunc(p.findings, func(f finding.Finding) bool { return f.Code != "KC127" }) {
+		return p, nil
+	}
+	return p, err
+}
+
 func (a *app) checkAndProbe(ctx context.Context, paths []string, probe bool) (part, error) {
 	var p part
 	var files []*kubeconfig.File
@@ -157,7 +168,7 @@ func (a *app) checkAndProbe(ctx context.Context, paths []string, probe bool) (pa
 		p.sources = append(p.sources, finding.Source{Road: finding.Client, Name: path, Summary: kubeconfigSummary(f)})
 	}
 	if len(files) == 0 {
-		return part{}, errors.Join(failures...)
+		return p, errors.Join(failures...)
 	}
 	found := kubeconfig.Check(files, a.kubeconfigEnv())
 	if probe {
@@ -187,6 +198,9 @@ func (a *app) readKubeconfig(path string) (*kubeconfig.File, error) {
 
 // unreadable is the finding for a file that could not be checked.
 func unreadable(path string, err error) finding.Finding {
+	if errors.Is(err, kubeconfig.ErrEmpty) {
+		return emptyKubeconfig(path)
+	}
 	f := finding.New("KC120", "the file", err.Error())
 	f.Where = finding.Where{File: path}
 	var syntax *kubeconfig.SyntaxError
@@ -194,6 +208,17 @@ func unreadable(path string, err error) finding.Finding {
 		f.Where.Line, f.Where.Column, f.Message = syntax.Line, syntax.Column, syntax.Reason
 	}
 	f.Fix = finding.Fix{Summary: "mend or replace the file, or take it out of KUBECONFIG"}
+	return f
+}
+
+// emptyKubeconfig is the finding for a file that a client reads without a word
+// (k8s.io/client-go tools/clientcmd/loader.go).
+func emptyKubeconfig(path string) finding.Finding {
+	f := finding.New("KC127", "the file", "empty: clients take it for a kubeconfig without entries")
+	f.Severity = finding.Warning
+	f.Where = finding.Where{File: path}
+	f.Details = []string{"where it is the only one, kubectl asks localhost:8080: The connection to the server localhost:8080 was refused"}
+	f.Fix = finding.Fix{Summary: "put back what it held, or take it out of KUBECONFIG"}
 	return f
 }
 

@@ -100,6 +100,7 @@ func (a *app) edit(ctx context.Context, o *editOptions, plan planFunc) error {
 		return a.noKubeconfig()
 	}
 	var all []*edited
+	var empty []error
 	defer func() {
 		for _, e := range all {
 			if e.writer != nil {
@@ -109,10 +110,17 @@ func (a *app) edit(ctx context.Context, o *editOptions, plan planFunc) error {
 	}()
 	for _, path := range paths {
 		e, err := a.plan(ctx, path, o, plan)
+		if errors.Is(err, kubeconfig.ErrEmpty) && len(paths) > 1 {
+			empty = append(empty, notChanged(path, err))
+			continue // to a client it is a kubeconfig without entries
+		}
 		if err != nil {
 			return notChanged(path, err)
 		}
 		all = append(all, e)
+	}
+	if len(all) == 0 {
+		return errors.Join(empty...)
 	}
 	if !o.dryRun {
 		if err := write(all, o.backup); err != nil {
