@@ -1,6 +1,10 @@
 package auditlog
 
-import "bytes"
+import (
+	"bytes"
+	"math/bits"
+	"time"
+)
 
 // Most of what a client asks it asks again and again, and then two events differ
 // only in their ids and their times. An event that is otherwise the same as an
@@ -10,12 +14,13 @@ import "bytes"
 // again is an event that was read, without its id and its times. It is as long as
 // the lines of a processor's cache, for there are too many for the nearest ones.
 type again struct {
-	// The hashes of its text: from the id to near its end, from there to the times,
+	// The hashes of its text: from the id to near its end; from there to the times,
 	// and behind them.
-	head, middle, tail uint64
+	head, rest uint64
 
 	sender *Sender
 	client *Client
+	folded
 
 	size      uint16 // the length of the line, 0 while the event was met only once
 	id, times uint16 // where its id and its times begin
@@ -23,7 +28,7 @@ type again struct {
 	stage     uint16 // how long the name of its stage is
 	code      int16
 	used      bool // since it was last in the way of another one
-	_         [11]byte
+	_         [3]byte
 }
 
 const (
@@ -40,29 +45,51 @@ const (
 )
 
 // fast reads an event of the shape in which the API server writes it, and that
-// takes up the whole line. It reports false for any other.
-func (d *decoder) fast(line []byte, p parts, ev *Event) bool {
+// takes up the whole line, and leaves it out where fold says so. It reports false for
+// any other.
+func (d *decoder) fast(line []byte, p parts, fold *Fold) bool {
 	if p.id == 0 {
-		return d.quick(line, ev)
+		return d.quick(line, d.next()) || d.drop()
 	}
 	places := d.pair(p)
 	k := places.find(p)
+	if k != nil {
+		if at, ok := d.same(line, k, p); ok {
+			k.used = true
+			d.habit.note(true)
+			if !d.leave(fold, k, line[p.id:p.id+uuidLen], at) {
+				k.tell(line, at, d.next())
+			}
+			return true
+		}
+	}
+	ev := d.next()
 	switch {
-	case k != nil && d.same(line, k, p, ev):
-		k.used = true
-		d.habit.note(true)
 	case !d.quick(line, ev):
-		return false
+		return d.drop()
 	case k != nil:
 		d.habit.note(k.size == 0) // it will be known the next time
 		d.keep(line, k, p, ev)
 	default:
 		d.habit.note(false)
 		if k = places.room(); k != nil {
+			d.tellFolded(k, k.at)
 			*k = again{head: p.head}
 		}
 	}
 	return true
+}
+
+// next returns the place of the next event.
+func (d *decoder) next() *Event {
+	d.events = append(d.events, Event{})
+	return &d.events[len(d.events)-1]
+}
+
+// drop gives the last event's place back, and reports false.
+func (d *decoder) drop() bool {
+	d.events = d.events[:len(d.events)-1]
+	return false
 }
 
 // habit tells whether it pays to look for events that were read before: looking
@@ -195,27 +222,34 @@ func (two *pair) room() *again {
 	return nil
 }
 
-// same reads the line's event if all of it but the id and the times was read
-// before.
-func (d *decoder) same(line []byte, k *again, p parts, ev *Event) (ok bool) {
+// same tells whether all of the line but the id and the times was read before, and
+// returns the time of its event, in nanoseconds since 1970.
+func (d *decoder) same(line []byte, k *again, p parts) (int64, bool) {
 	if int(k.size) != len(line) || int(k.id) != p.id {
-		return false
+		return 0, false
 	}
 	at := int(k.times) + len(keyTime)
 	second := at + microTime + len(staged)
-	id := line[p.id : p.id+uuidLen]
-	if d.known.sum(line[len(line)-endSize:at]) != k.middle || d.known.sum(line[second+microTime:]) != k.tail ||
-		string(line[at+microTime:second]) != staged || !plain(line[second:second+microTime]) || !plain(id) {
-		return false
+	if string(line[at+microTime:second]) != staged || d.rest(line, at, second+microTime) != k.rest ||
+		!plain(line[second:second+microTime]) || !plain(line[p.id:p.id+uuidLen]) {
+		return 0, false
 	}
-	if ev.Time, ok = d.clock.parse(line[at : at+microTime]); !ok {
-		return false
-	}
-	stage, user := p.id+uuidLen+len(keyStage), line[k.user:]
-	ev.AuditID, ev.Stage, ev.Code = id, line[stage:stage+int(k.stage)], int(k.code)
+	return d.clock.nanos(line[at : at+microTime])
+}
+
+// rest is the hash of a line's end without its times, which stand between.
+func (d *decoder) rest(line []byte, from, to int) uint64 {
+	return d.known.sum(line[len(line)-endSize:from]) ^ bits.RotateLeft64(d.known.sum(line[to:]), 1)
+}
+
+// tell fills in the event of a line that is the same.
+func (k *again) tell(line []byte, at int64, ev *Event) {
+	id, user := int(k.id), line[k.user:]
+	stage := id + uuidLen + len(keyStage)
+	ev.Time = time.Unix(0, at).UTC()
+	ev.AuditID, ev.Stage, ev.Code = line[id:id+uuidLen], line[stage:stage+int(k.stage)], int(k.code)
 	k.sender.tell(user, ev)
 	k.client.tell(user[k.sender.user.size:], ev)
-	return true
 }
 
 // keep notes the event of a line at its place, when it comes for the second time.
@@ -226,9 +260,9 @@ func (d *decoder) keep(line []byte, k *again, p parts, ev *Event) {
 		len(ev.AuditID) != uuidLen || ev.Mark != nil || ev.Issued != nil || ev.Sender == nil || ev.Client == nil {
 		return
 	}
+	d.tellFolded(k, k.at)
 	*k = again{
-		head: p.head, middle: d.known.sum(line[len(line)-endSize : at]), tail: d.known.sum(line[second+microTime:]),
-		sender: ev.Sender, client: ev.Client,
+		head: p.head, rest: d.rest(line, at, second+microTime), sender: ev.Sender, client: ev.Client, folded: folded{at: ev.Time.UnixNano()},
 		size: uint16(len(line)), id: uint16(p.id), times: uint16(d.times), user: uint16(d.user), stage: uint16(len(ev.Stage)), code: int16(ev.Code),
 	}
 }

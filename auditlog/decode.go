@@ -2,6 +2,7 @@ package auditlog
 
 import (
 	"bytes"
+	"math"
 	"strconv"
 )
 
@@ -23,7 +24,13 @@ type decoder struct {
 	agains *[agains / 2]pair
 	habit  habit
 	looked []parts // of the lines that are being decoded
-	near   uint64  // what was looked at only so that it is near
+	// fold, if set, lets events be left out. They are counted, with the first and the
+	// last of their times, and what is left of them is in uses.
+	fold        *Fold
+	left        int64
+	first, last int64
+	uses        []Use
+	near        uint64 // what was looked at only so that it is near
 	// Where the user and the times of the event that quick read last begin.
 	user, times int
 	// fields of the row of a query's result that is being read.
@@ -35,6 +42,7 @@ type decoder struct {
 // reset forgets the events that were handed on.
 func (d *decoder) reset() {
 	d.events, d.other, d.shapes, d.text, d.faults = d.events[:0], 0, 0, d.text[:0], d.faults[:0]
+	d.left, d.first, d.last = 0, math.MaxInt64, math.MinInt64
 }
 
 // maxWraps bounds how many envelopes may be around an event.

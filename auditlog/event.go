@@ -139,20 +139,25 @@ type clock struct {
 const microTime = len("2026-11-22T04:11:41.133602Z")
 
 func (k *clock) parse(b []byte) (time.Time, bool) {
+	at, ok := k.nanos(b)
+	return time.Unix(0, at).UTC(), ok
+}
+
+// nanos is parse, in nanoseconds since 1970.
+func (k *clock) nanos(b []byte) (int64, bool) {
 	const seconds, fraction = len("2026-11-22T04:11:"), len("2026-11-22T04:11:41.")
-	if len(b) != microTime || string(b[:seconds]) != k.minute {
-		t, ok := parseTime(b)
-		if ok && len(b) == microTime {
-			k.minute, k.at = string(b[:seconds]), t.Unix()-int64(t.Second())
+	if len(b) == microTime && string(b[:seconds]) == k.minute && b[fraction-1] == '.' && b[microTime-1] == 'Z' {
+		second, ok1 := digits(b[seconds : seconds+2])
+		micros, ok2 := digits(b[fraction : microTime-1])
+		if ok1 && ok2 && second <= 59 {
+			return (k.at+int64(second))*1e9 + int64(micros)*1000, true
 		}
-		return t, ok
 	}
-	second, ok1 := digits(b[seconds : seconds+2])
-	micros, ok2 := digits(b[fraction : microTime-1])
-	if !ok1 || !ok2 || second > 59 || b[fraction-1] != '.' || b[microTime-1] != 'Z' {
-		return parseTime(b)
+	t, ok := parseTime(b)
+	if ok && len(b) == microTime {
+		k.minute, k.at = string(b[:seconds]), t.Unix()-int64(t.Second())
 	}
-	return time.Unix(k.at+int64(second), int64(micros)*1000).UTC(), true
+	return t.UnixNano(), ok
 }
 
 // dayNumber counts days from 1970-01-01 (Howard Hinnant, chrono-compatible

@@ -3,7 +3,6 @@ package auditlog
 import (
 	"bytes"
 	"errors"
-	"math"
 	"time"
 )
 
@@ -139,7 +138,10 @@ func (s *scan) deliver(st *stream, d *decoder, got Stats) {
 	if len(d.events) > 0 {
 		s.sink(d.events)
 	}
-	first, last := int64(math.MaxInt64), int64(math.MinInt64)
+	if d.fold != nil {
+		d.tellUses(1)
+	}
+	first, last := d.first, d.last
 	for i := range d.events {
 		at := d.events[i].Time.UnixNano() // of the years that an event may be of
 		first, last = min(first, at), max(last, at)
@@ -148,14 +150,14 @@ func (s *scan) deliver(st *stream, d *decoder, got Stats) {
 	defer st.mu.Unlock()
 	t := &st.stats
 	t.Bytes += got.Bytes
-	t.Events += int64(len(d.events))
+	t.Events += int64(len(d.events)) + d.left
 	t.Other += d.other
 	t.Truncated += got.Truncated
 	t.Corrupt += got.Corrupt
 	t.Long += got.Long
 	t.Skipped = t.Skipped || got.Skipped
 	t.Shapes |= d.shapes
-	if len(d.events) == 0 {
+	if first > last {
 		return
 	}
 	if at := time.Unix(0, first).UTC(); t.First.IsZero() || at.Before(t.First) {

@@ -23,6 +23,9 @@ type Options struct {
 	// Strict walks over every byte of every event, and over none in a hurry: a
 	// check of the fast way, which must come to the same.
 	Strict bool
+	// Fold, if set, lets the sink do without most events. It does not go together
+	// with MarksOnly and Strict, which leave it out.
+	Fold *Fold
 	// Done, if set, is raised by the bytes read from files and streams, before
 	// they are unpacked.
 	Done *atomic.Int64
@@ -68,12 +71,17 @@ func Scan(ctx context.Context, sources []Source, o Options, sink func([]Event)) 
 	}
 	s := &scan{marksOnly: o.MarksOnly, strict: o.Strict, sink: sink, done: o.Done, blocks: make(chan *block, o.Workers)}
 	s.known = newSenders()
+	if !s.marksOnly && !s.strict {
+		s.fold = o.Fold
+	}
 	s.pool.New = func() any { return &block{buf: make([]byte, blockSize)} }
 
 	var workers sync.WaitGroup
 	for range o.Workers {
 		workers.Go(func() {
 			d := s.decoder()
+			d.fold = s.fold
+			defer d.tellAll()
 			var buf []byte
 			for b := range s.blocks {
 				if b.chunk != nil {
@@ -119,9 +127,14 @@ type scan struct {
 	known     *senders
 	marksOnly bool
 	strict    bool
+	fold      *Fold
 }
 
-func (s *scan) decoder() *decoder { return &decoder{strict: s.strict, known: s.known} }
+func (s *scan) decoder() *decoder {
+	d := &decoder{strict: s.strict, known: s.known}
+	d.reset()
+	return d
+}
 
 // block is a piece of a stream that ends with a line.
 type block struct {

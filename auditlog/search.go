@@ -167,13 +167,8 @@ func keepHits(events []Event, from int) []Event {
 
 // whole decodes a line, in the quickest way that fits.
 func (d *decoder) whole(line []byte, p parts) error {
-	if !d.strict {
-		d.events = append(d.events, Event{})
-		ev := &d.events[len(d.events)-1]
-		if d.fast(trimEnd(line), p, ev) {
-			return nil
-		}
-		d.events = d.events[:len(d.events)-1]
+	if !d.strict && d.fast(trimEnd(line), p, d.fold) {
+		return nil
 	}
 	return d.line(line)
 }

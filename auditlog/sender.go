@@ -18,6 +18,7 @@ type Sender struct {
 	Note any
 
 	key                                 uint32
+	fold                                atomic.Uint32 // what Fold was told, plus 1
 	user                                known
 	name, id, podName, podUID, nodeName span
 

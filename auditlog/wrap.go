@@ -184,13 +184,8 @@ func (d *decoder) packed(key string, quoted []byte, wraps int) error {
 // stands beside it.
 func (d *decoder) inner(text []byte, wraps int) {
 	text = bytes.TrimSpace(text)
-	if !d.strict {
-		d.events = append(d.events, Event{})
-		ev := &d.events[len(d.events)-1]
-		if d.fast(text, d.parts(text), ev) {
-			return
-		}
-		d.events = d.events[:len(d.events)-1]
+	if !d.strict && d.fast(text, d.parts(text), nil) {
+		return
 	}
 	i := opening(text)
 	if i < 0 {

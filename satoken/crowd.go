@@ -3,7 +3,6 @@ package satoken
 import (
 	"bytes"
 	"math"
-	"time"
 
 	"github.com/kubecred/kubecred/auditlog"
 )
@@ -25,13 +24,7 @@ type crowd struct {
 func (t *Tally) share(events []auditlog.Event) crowd {
 	c := crowd{newest: math.MinInt64, oldest: math.MaxInt64}
 	c.look(events)
-	from, until := int64(math.MinInt64), int64(math.MaxInt64)
-	if !t.o.From.IsZero() {
-		from = nanos(t.o.From)
-	}
-	if !t.o.Until.IsZero() {
-		until = nanos(t.o.Until)
-	}
+	from, until := t.o.bounds()
 	for i := range events {
 		ev := &events[i]
 		at := ev.Time.UnixNano() // of the years that an event may be of
@@ -44,7 +37,7 @@ func (t *Tally) share(events []auditlog.Event) crowd {
 			continue
 		}
 		c.newest, c.oldest = max(c.newest, at), min(c.oldest, at)
-		n := noteOf(ev)
+		n := noteOf(ev.Sender)
 		switch {
 		case len(ev.Issued) > 0:
 			c.rest = append(c.rest, i)
@@ -54,6 +47,9 @@ func (t *Tally) share(events []auditlog.Event) crowd {
 			}
 		case len(ev.Mark) == 0 && ev.Code != 401 && !bytes.HasPrefix(ev.Username, accountPrefix):
 			// Nothing is kept of people, nodes and the like.
+			if ev.Sender != nil {
+				ev.Sender.Fold(noID)
+			}
 		default:
 			c.rest = append(c.rest, i)
 		}
@@ -61,10 +57,10 @@ func (t *Tally) share(events []auditlog.Event) crowd {
 	return c
 }
 
-// noteOf returns what was noted of an event's sender, or nil.
-func noteOf(ev *auditlog.Event) (n *note) {
-	if ev.Sender != nil {
-		n, _ = ev.Sender.Note.(*note)
+// noteOf returns what was noted of a sender, or nil.
+func noteOf(s *auditlog.Sender) (n *note) {
+	if s != nil {
+		n, _ = s.Note.(*note)
 	}
 	return n
 }
@@ -73,33 +69,22 @@ func noteOf(ev *auditlog.Event) (n *note) {
 // and when they are needed one event would wait for the other's.
 func (c *crowd) look(events []auditlog.Event) {
 	for i := range events {
-		if n := noteOf(&events[i]); n != nil {
+		if n := noteOf(events[i].Sender); n != nil {
 			c.near += n.forgets
 		}
 	}
 	for i := range events {
-		if n := noteOf(&events[i]); n != nil {
+		if n := noteOf(events[i].Sender); n != nil {
 			c.near += len(n.token.account)
 		}
 	}
-}
-
-// nanos is a bound's time, as far as an event's may be from it.
-func nanos(t time.Time) int64 {
-	switch y := t.UTC().Year(); {
-	case y < 1700:
-		return math.MinInt64
-	case y >= 2250:
-		return math.MaxInt64
-	}
-	return t.UnixNano()
 }
 
 // count counts an event that says nothing new of its token. It reports false where
 // the event's client is new, or its mark the first of the token.
 func (c *crowd) count(n *note, ev *auditlog.Event, at int64, b *budget) bool {
 	tok := n.token
-	id := hashID(ev.AuditID)
+	id := auditlog.HashID(ev.AuditID)
 	var mark auditlog.Mark
 	marked := len(ev.Mark) > 0
 	if marked {
@@ -126,6 +111,7 @@ func (c *crowd) count(n *note, ev *auditlog.Event, at int64, b *budget) bool {
 	case tok.issued == 0: // only marked requests are counted otherwise
 		c.fresh += tok.ids.insert(id, b.fresh.each)
 	}
+	tok.fold(ev.Sender)
 	return true
 }
 

@@ -1,10 +1,5 @@
 package satoken
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
-
 // idSet counts distinct audit ids by 64-bit hashes. Below its cap it is exact.
 // At the cap it keeps only hashes below a threshold, which is halved as often as
 // needed, and multiplies: an estimate that depends neither on the order in which
@@ -121,28 +116,4 @@ func (s *idSet) shrink() {
 func (s *idSet) count() (n int64, exact bool) {
 	s.settle()
 	return int64(s.n) << s.shift, s.shift == 0
-}
-
-// hashID spreads an audit id over 64 bits, the same in every run.
-func hashID(id []byte) uint64 {
-	const a, b, c, d = 0x9e3779b97f4a7c15, 0xd6e8feb86659fd93, 0xa0761d6478bd642f, 0xe7037ed1a0b428db
-	h := uint64(len(id)) * a
-	if len(id) == 36 {
-		// Nearly all are UUIDs: their parts need not wait for one another.
-		h ^= mix(word(id)^a, word(id[8:])^b) ^ mix(word(id[16:])^c, word(id[24:])^d) ^ word(id[28:])*b
-		return mix(h^b, a)
-	}
-	for ; len(id) > 8; id = id[8:] {
-		h = mix(h^word(id), b)
-	}
-	var last [8]byte
-	copy(last[:], id)
-	return mix(mix(h^word(last[:])^a, b)^b, a)
-}
-
-func word(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
-
-func mix(x, y uint64) uint64 {
-	hi, lo := bits.Mul64(x, y)
-	return hi ^ lo
 }

@@ -88,6 +88,7 @@ func judge(t testing.TB, o satoken.JudgeOptions, sources ...auditlog.Source) sat
 func judgeAs(t testing.TB, o satoken.JudgeOptions, how auditlog.Options, sources ...auditlog.Source) satoken.Judgement {
 	t.Helper()
 	tally := satoken.NewTally(satoken.TallyOptions{})
+	how.Fold = tally.Fold()
 	stats, err := auditlog.Scan(t.Context(), sources, how, tally.Add)
 	if err != nil {
 		t.Fatal(err)

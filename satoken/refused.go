@@ -20,7 +20,7 @@ func (t *Tally) refuse(ev *auditlog.Event, at int64) {
 		t.refused[string(t.scratch)] = r
 	}
 	r.first, r.last = min(r.first, at), max(r.last, at)
-	r.ids.insert(hashID(ev.AuditID), 1<<14)
+	r.ids.insert(auditlog.HashID(ev.AuditID), 1<<14)
 	r.times.insert(at)
 }
 
@@ -85,17 +85,23 @@ func (t *Tally) forget() {
 		if tok.issued != 0 || tok.last > t.newest-idle {
 			continue
 		}
-		f, ok := t.forgotten[tok.account]
-		if !ok || tok.first > f.first {
-			t.forgotten[tok.account] = forgotten{tok.pod, tok.podUID, tok.first, tok.last}
-		}
+		tok.left = true
+		t.remember(tok)
 		t.budget.fresh.used -= tok.ids.n
 		t.left++
 		delete(t.tokens, id)
+		tok.ids, tok.clients = idSet{}, nil // a sender may hold on to the token for long
 	}
 	t.forgetAt = max(maxFresh, len(t.tokens)+len(t.tokens)/4)
 	if len(t.names) >= 4*maxRefused {
 		t.names = map[string]string{}
+	}
+}
+
+// remember keeps what a token that is let go proves of its account.
+func (t *Tally) remember(tok *token) {
+	if f, ok := t.forgotten[tok.account]; !ok || tok.first > f.first || tok.first == f.first && tok.last > f.last {
+		t.forgotten[tok.account] = forgotten{tok.pod, tok.podUID, tok.first, tok.last}
 	}
 }
 

@@ -59,6 +59,7 @@ type token struct {
 	account     string
 	first, last int64 // unix nanoseconds
 	issued      int64 // unix seconds, by the marks; 0 if it was never marked
+	left        bool  // it was let go
 	ids         idSet
 
 	pod, podUID, node string
@@ -122,14 +123,7 @@ var accountPrefix = []byte("system:serviceaccount:")
 func (t *Tally) Add(events []auditlog.Event) {
 	t.mu.RLock()
 	c := t.share(events)
-	t.tell.Lock()
-	t.newest, t.oldest = max(t.newest, c.newest), min(t.oldest, c.oldest)
-	t.early += c.early
-	t.late += c.late
-	t.budget.fresh.used += c.fresh
-	t.budget.marked.used += c.marked
-	full := t.budget.fresh.full() || t.budget.marked.full()
-	t.tell.Unlock()
+	full := t.tellCrowd(&c)
 	t.mu.RUnlock()
 	if len(c.rest) == 0 && !full {
 		return // without a wait for those who share the tally
@@ -141,6 +135,18 @@ func (t *Tally) Add(events []auditlog.Event) {
 	for _, i := range c.rest {
 		t.add(&events[i])
 	}
+}
+
+// tellCrowd notes what counting came to, and tells whether there are too many ids.
+func (t *Tally) tellCrowd(c *crowd) (full bool) {
+	t.tell.Lock()
+	defer t.tell.Unlock()
+	t.newest, t.oldest = max(t.newest, c.newest), min(t.oldest, c.oldest)
+	t.early += c.early
+	t.late += c.late
+	t.budget.fresh.used += c.fresh
+	t.budget.marked.used += c.marked
+	return t.budget.fresh.full() || t.budget.marked.full()
 }
 
 // add counts an event whose time counts.
@@ -180,6 +186,7 @@ func (t *Tally) add(ev *auditlog.Event) {
 	t.count(tok, ev.AuditID, marked)
 	if ev.Sender != nil && len(ev.CredentialID) > 0 {
 		ev.Sender.Note = &note{t, t.forgets, tok, ev.Client}
+		tok.fold(ev.Sender)
 	}
 }
 
@@ -305,7 +312,7 @@ func (t *Tally) count(tok *token, id []byte, marked bool) {
 		}
 		share = &t.budget.marked
 	}
-	t.grow(share, tok.ids.insert(hashID(id), share.each))
+	t.grow(share, tok.ids.insert(auditlog.HashID(id), share.each))
 }
 
 // grow notes that sets of ids grew.

@@ -12,7 +12,7 @@ import (
 func TestIDSet(t *testing.T) {
 	ids := make([]uint64, 5000)
 	for i := range ids {
-		ids[i] = hashID([]byte(fmt.Sprintf("5668ce08-6c3c-4091-8fcb-%012x", i)))
+		ids[i] = auditlog.HashID([]byte(fmt.Sprintf("5668ce08-6c3c-4091-8fcb-%012x", i)))
 	}
 	count := func(limit int, ids []uint64) (int64, bool) {
 		var s idSet

@@ -164,7 +164,7 @@ func (a *app) scanTokens(ctx context.Context, names []string, o tokenOptions) (t
 	out := tokenScan{names: names, all: o.all, marks: o.marks}
 	for i, l := range logs {
 		t := satoken.NewTally(tally)
-		stats, err := auditlog.Scan(ctx, l.sources, auditlog.Options{Done: o.done, MarksOnly: o.marks, Strict: o.strict}, t.Add)
+		stats, err := auditlog.Scan(ctx, l.sources, auditlog.Options{Done: o.done, MarksOnly: o.marks, Strict: o.strict, Fold: t.Fold()}, t.Add)
 		if err != nil {
 			return tokenScan{}, err
 		}
