@@ -234,7 +234,7 @@ func (d *decoder) add(ev Event, received, staged []byte) error {
 // The last of several keys of one name counts, as in encoding/json.
 
 func user(w *walker, ev *Event) error {
-	ev.Username, ev.CredentialID, ev.PodName, ev.PodUID, ev.NodeName = nil, nil, nil, nil, nil
+	ev.Username, ev.UserUID, ev.CredentialID, ev.PodName, ev.PodUID, ev.NodeName = nil, nil, nil, nil, nil, nil
 	if w.peek() != '{' {
 		return w.skip()
 	}
@@ -242,6 +242,8 @@ func user(w *walker, ev *Event) error {
 		switch string(key) {
 		case "username":
 			ev.Username, err = w.strOr()
+		case "uid":
+			ev.UserUID, err = w.strOr()
 		case "extra":
 			ev.CredentialID, ev.PodName, ev.PodUID, ev.NodeName = nil, nil, nil, nil
 			to := [...]*[]byte{&ev.CredentialID, &ev.PodName, &ev.PodUID, &ev.NodeName}

@@ -28,7 +28,10 @@ type Event struct {
 	// Code is the HTTP status, 0 at stage RequestReceived.
 	Code int
 	// Username is empty where authentication failed.
-	Username     []byte
+	Username []byte
+	// UserUID is a service account's, and the same for all of the account's tokens:
+	// another cluster's account of the name has another one.
+	UserUID      []byte
 	CredentialID []byte // "JTI=..." or "X509SHA256=...", from 1.30 on by default
 	PodName      []byte
 	PodUID       []byte

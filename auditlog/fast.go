@@ -133,7 +133,7 @@ func (c *cursor) user(ev *Event) (ok bool) {
 		}
 		switch key {
 		case keyUID:
-			ok = c.pass()
+			ev.UserUID, ok = c.text()
 		case keyGroups:
 			ok = c.rest()
 		case keyExtra:

@@ -38,6 +38,8 @@ func (r *insights) column(name string) *[]byte {
 		return &r.code
 	case "user.username":
 		return &r.Username
+	case "user.uid":
+		return &r.UserUID
 	case extra + "credential-id":
 		return &r.CredentialID
 	case extra + "pod-name":

@@ -17,10 +17,11 @@ type Sender struct {
 	// Several goroutines share it: the sink guards it.
 	Note any
 
-	key                                 uint32
-	fold                                atomic.Uint32 // what Fold was told, plus 1
-	user                                known
-	name, id, podName, podUID, nodeName span
+	key                       uint32
+	fold                      atomic.Uint32 // what Fold was told, plus 1
+	user                      known
+	name, uid, id             span
+	podName, podUID, nodeName span
 
 	// What stood around the user lately: from where requests came, and how an
 	// event without an annotation of interest ended.
@@ -32,7 +33,7 @@ type Sender struct {
 // tell fills in what an event's user says. The text begins with the user.
 func (s *Sender) tell(text []byte, ev *Event) {
 	ev.Sender = s
-	ev.Username, ev.CredentialID = s.name.of(text), s.id.of(text)
+	ev.Username, ev.UserUID, ev.CredentialID = s.name.of(text), s.uid.of(text), s.id.of(text)
 	ev.PodName, ev.PodUID, ev.NodeName = s.podName.of(text), s.podUID.of(text), s.nodeName.of(text)
 }
 
@@ -139,7 +140,7 @@ func (d *decoder) sender(c *cursor, ev *Event) bool {
 	}
 	if text := c.b[from:c.i]; len(text) <= maxKept {
 		ev.Sender = d.known.add(&Sender{
-			key: key, user: d.known.known(text), name: spanOf(rest, ev.Username), id: spanOf(rest, ev.CredentialID),
+			key: key, user: d.known.known(text), name: spanOf(rest, ev.Username), uid: spanOf(rest, ev.UserUID), id: spanOf(rest, ev.CredentialID),
 			podName: spanOf(rest, ev.PodName), podUID: spanOf(rest, ev.PodUID), nodeName: spanOf(rest, ev.NodeName),
 		})
 	}

@@ -41,7 +41,7 @@ func (t *Tally) share(events []auditlog.Event) crowd {
 		switch {
 		case len(ev.Issued) > 0:
 			c.rest = append(c.rest, i)
-		case n != nil && n.tally == t && n.forgets == t.forgets:
+		case n != nil && n.tally == t && n.token != nil:
 			if !c.count(n, ev, at, &t.budget) {
 				c.rest = append(c.rest, i)
 			}
@@ -69,12 +69,7 @@ func noteOf(s *auditlog.Sender) (n *note) {
 // and when they are needed one event would wait for the other's.
 func (c *crowd) look(events []auditlog.Event) {
 	for i := range events {
-		if n := noteOf(events[i].Sender); n != nil {
-			c.near += n.forgets
-		}
-	}
-	for i := range events {
-		if n := noteOf(events[i].Sender); n != nil {
+		if n := noteOf(events[i].Sender); n != nil && n.token != nil {
 			c.near += len(n.token.account)
 		}
 	}

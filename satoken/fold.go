@@ -29,35 +29,45 @@ func (tok *token) fold(s *auditlog.Sender) {
 
 // used counts what a scan left of events.
 func (t *Tally) used(uses []auditlog.Use) {
+	if gone := t.shareUses(uses); len(gone) > 0 {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		for _, u := range gone {
+			if f := noteOf(u.Sender).gone; f != nil {
+				f.first, f.last = min(f.first, u.First), max(f.last, u.Last)
+			}
+		}
+	}
+}
+
+// shareUses counts the uses of tokens that are known, and returns those of others.
+func (t *Tally) shareUses(uses []auditlog.Use) (gone []auditlog.Use) {
 	c := crowd{newest: math.MinInt64, oldest: math.MaxInt64}
 	t.mu.RLock()
 	for i := range uses {
-		if n := noteOf(uses[i].Sender); n != nil {
+		if n := noteOf(uses[i].Sender); n != nil && n.token != nil {
 			c.near += len(n.token.account)
 		}
 	}
-	left := false
 	for i := range uses {
 		u := &uses[i]
 		c.newest, c.oldest = max(c.newest, u.Last), min(c.oldest, u.First)
-		if n := noteOf(u.Sender); n != nil && n.tally == t {
+		switch n := noteOf(u.Sender); {
+		case n == nil || n.tally != t: // no token's
+		case n.token != nil:
 			c.use(n.token, u, &t.budget)
-			left = left || n.token.left
+		default:
+			gone = append(gone, *u)
 		}
 	}
 	full := t.tellCrowd(&c)
 	t.mu.RUnlock()
-	if !left && !full {
-		return
+	if full {
+		t.mu.Lock()
+		t.economise(&t.budget.fresh)
+		t.mu.Unlock()
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.economise(&t.budget.fresh)
-	for i := range uses {
-		if n := noteOf(uses[i].Sender); n != nil && n.tally == t && n.token.left {
-			t.remember(n.token)
-		}
-	}
+	return gone
 }
 
 // use counts what is left of events of a token.
@@ -65,7 +75,7 @@ func (c *crowd) use(tok *token, u *auditlog.Use, b *budget) {
 	tok.mu.Lock()
 	defer tok.mu.Unlock()
 	tok.first, tok.last = min(tok.first, u.First), max(tok.last, u.Last)
-	if u.ID != 0 && tok.issued == 0 && !tok.left {
+	if u.ID != 0 && tok.issued == 0 {
 		c.fresh += tok.ids.insert(u.ID, b.fresh.each)
 		tok.fold(u.Sender)
 	}

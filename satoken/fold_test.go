@@ -159,7 +159,7 @@ func TestFoldOfATokenThatWasLetGo(t *testing.T) {
 	for range 2 {
 		fold.Used([]auditlog.Use{{Sender: &sender, First: first, Last: last, ID: 7}})
 	}
-	if got, want := tally.forgotten["apps/web"], (forgotten{"web-0", "", first, last}); got != want {
+	if got, want := *tally.forgotten[owner{"apps/web", 0}], (forgotten{"web-0", "", first, last}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	if tokens := slices.Collect(tally.all()); len(tokens) != 0 || tally.left != 1 || tally.budget.fresh.used != 0 {

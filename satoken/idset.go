@@ -12,7 +12,7 @@ type idSet struct {
 	table []uint64 // open addressing, a power of two long; 0 is free
 	// Hashes wait until there are several: the table is often far away in
 	// memory, and several are not much more work than one.
-	waiting [8]uint64
+	waiting [4]uint64
 }
 
 // insert adds a hash and reports by how many elements the set grew, now that

@@ -18,6 +18,7 @@ func (t *Tally) Judge(o JudgeOptions) Judgement {
 	if now := o.Now.UnixNano(); now < end && now > t.oldest {
 		end = now
 	}
+	gone := t.gone()
 	accounts := map[string][]*token{}
 	for tok := range t.all() {
 		accounts[tok.account] = append(accounts[tok.account], tok)
@@ -26,7 +27,7 @@ func (t *Tally) Judge(o JudgeOptions) Judgement {
 	for _, name := range slices.Sorted(maps.Keys(accounts)) {
 		toks := accounts[name]
 		slices.SortFunc(toks, compareTokens)
-		a := t.account(name, toks, o)
+		a := t.account(toks, gone[name], o)
 		a.end = end
 		if !o.All && len(a.marked) == 0 {
 			continue
@@ -55,7 +56,7 @@ type account struct {
 	end           int64               // of the log
 }
 
-func (t *Tally) account(name string, toks []*token, o JudgeOptions) *account {
+func (t *Tally) account(toks, gone []*token, o JudgeOptions) *account {
 	a := &account{t: t, o: o, byPod: map[string][]*token{}}
 	for _, tok := range toks {
 		if tok.issued != 0 {
@@ -65,11 +66,14 @@ func (t *Tally) account(name string, toks []*token, o JudgeOptions) *account {
 		a.fresh = append(a.fresh, tok)
 		a.byPod[tok.podKey()] = append(a.byPod[tok.podKey()], tok)
 	}
-	if f, ok := t.forgotten[name]; ok {
-		a.fresh = append(a.fresh, &token{account: name, pod: f.pod, podUID: f.podUID, first: f.first, last: f.last})
-	}
+	a.fresh = append(a.fresh, gone...)
 	return a
 }
+
+// kin tells whether two tokens of an account's name may be of one account. Another
+// cluster has an account of the same name and pods of the same names, and so has the
+// cluster itself where the account was deleted and made again.
+func (tok *token) kin(f *token) bool { return tok.owner == f.owner || tok.owner == 0 || f.owner == 0 }
 
 // podKey tells pods apart: by uid where there is one, else by name.
 func (tok *token) podKey() string {
@@ -145,6 +149,9 @@ func (a *account) fate(out *Token, tok *token, refusedAt int64, refused bool) {
 	beside := false // a fresh token of the pod is used side by side
 	var after []*token
 	for _, f := range a.byPod[tok.podKey()] {
+		if !tok.kin(f) {
+			continue
+		}
 		first := f.first
 		if f.id == "" && tok.id == "" {
 			// Without ids the fresh requests of a token's own first hour look like
@@ -208,7 +215,7 @@ func (a *account) fate(out *Token, tok *token, refusedAt int64, refused bool) {
 // was refused: it is marked by now, because the client keeps that one as well.
 func (a *account) reloaded(tok *token, refusedAt int64) *token {
 	for _, f := range a.marked {
-		if f.podKey() == tok.podKey() && f.issued > tok.issued && f.first >= refusedAt && sharesAgent(tok, f) {
+		if f.podKey() == tok.podKey() && tok.kin(f) && f.issued > tok.issued && f.first >= refusedAt && sharesAgent(tok, f) {
 			return f
 		}
 	}
@@ -219,7 +226,7 @@ func (a *account) reloaded(tok *token, refusedAt int64) *token {
 // was refused: its client will do so again.
 func (a *account) reloads(out *Token, tok *token) bool {
 	for _, f := range a.marked {
-		if f.podKey() != tok.podKey() || f.issued >= tok.issued || !sharesAgent(tok, f) {
+		if f.podKey() != tok.podKey() || !tok.kin(f) || f.issued >= tok.issued || !sharesAgent(tok, f) {
 			continue
 		}
 		if at, refused := a.t.refusedAfter(f); refused && tok.first >= at {
@@ -233,7 +240,7 @@ func (a *account) reloads(out *Token, tok *token) bool {
 // replaced tells whether a later pod of the same workload took the token's
 // place, with a fresh token or with one that is marked again.
 func (a *account) replaced(out *Token, tok *token) bool {
-	other := func(f *token) bool { return f.podKey() != tok.podKey() && SameWorkload(tok.pod, f.pod) }
+	other := func(f *token) bool { return f.podKey() != tok.podKey() && tok.kin(f) && SameWorkload(tok.pod, f.pod) }
 	for _, f := range a.fresh {
 		switch {
 		case !other(f) || f.last <= tok.last:

@@ -1,6 +1,7 @@
 package satoken_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -23,6 +24,8 @@ type use struct {
 	Refused bool
 	// ID is the audit id; "" makes one of the rest.
 	ID string
+	// Owner is the account's uid, or "none".
+	Owner string
 }
 
 var start = time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC)
@@ -54,7 +57,10 @@ func (u use) events() []map[string]any {
 			}
 		}
 		user := "system:serviceaccount:" + strings.Replace(u.Account, "/", ":", 1)
-		m["user"] = map[string]any{"username": user, "extra": extra}
+		m["user"] = map[string]any{"username": user, "uid": cmp.Or(u.Owner, "529808a5-df76-4f2b-b0d3-471e621bf94e"), "extra": extra}
+		if u.Owner == "none" {
+			delete(m["user"].(map[string]any), "uid")
+		}
 		if u.Stale >= 0 {
 			m["annotations"] = map[string]any{"authentication.k8s.io/stale-token": fmt.Sprintf("subject: %s, seconds after warning threshold: %d", user, u.Stale)}
 		}
@@ -158,6 +164,13 @@ func TestVerdicts(t *testing.T) {
 		{"a new replica, the old one not yet due", []use{old(0, a, "x"), old(600, a, "x"), fresh(700, b, "y")}, 800, "x=stale y=fresh"},
 		{"two pods that are stale both", []use{old(0, a, "x"), with(old(0, b, "y"), func(u *use) { u.Stale = 86400 }), old(60, a, "x")}, 100, "x=stale y=stale"},
 		{"restarted StatefulSet pod of the same name", []use{old(0, "db-0", "x"), with(fresh(10, "db-0", "y"), func(u *use) { u.UID = "new" })}, 100, "x=healed y=fresh"},
+		{"fresh token of the namesake in another cluster", []use{old(0, "db-0", "x"), with(fresh(10, "db-0", "y"), func(u *use) { u.Owner = "b"; u.UID = "new" })}, 100, "x=stale y=fresh"},
+		{"later pod of the namesake", []use{old(0, a, "x"), with(fresh(10, b, "y"), func(u *use) { u.Owner = "b" })}, 100, "x=stale y=fresh"},
+		{"namesakes' pods without uids", []use{with(old(0, "db-0", ""), func(u *use) { u.UID = "" }),
+			with(fresh(10, "db-0", ""), func(u *use) { u.UID, u.Owner, u.ID = "", "b", "other" })}, 100, "=fresh =stale"},
+		{"namesake's pod that is stale too", []use{old(0, a, "x"), with(old(5*86400, b, "y"), func(u *use) { u.Stale = 86400; u.Owner = "b" })}, 5*86400 + 10, "x=stale y=stale"},
+		{"refused, and the namesake's token after", []use{almost(0, "x"), refusedAt(70), with(fresh(71, a, "y"), func(u *use) { u.Owner = "b" })}, 100, "x=dead y=fresh"},
+		{"an account whose uid one event lacks", []use{old(0, a, "x"), with(fresh(10, a, "y"), func(u *use) { u.Owner = "none" })}, 100, "x=healed y=fresh"},
 		{"no credential ids", []use{old(0, a, ""), old(7, a, "")}, 100, "=stale"},
 		{"no credential ids, two ages", []use{old(0, a, ""), with(old(0, a, ""), func(u *use) { u.Stale -= 86400; u.ID = "other" })}, 100, "=stale =stale"},
 		{"no credential ids, its own first hour", []use{fresh(-month-3000, a, ""), old(0, a, "")}, 100, "=fresh =stale"},

@@ -27,11 +27,13 @@ func story(t *rapid.T) []use {
 			Agent:   rapid.SampledFrom([]string{"web/1", "sidecar/2 \"x\"", ""}).Draw(t, "agent"),
 			IP:      rapid.SampledFrom([]string{"10.0.0.1", "10.0.0.2"}).Draw(t, "ip"),
 			JTI:     rapid.SampledFrom([]string{"x", "y", "z", ""}).Draw(t, "jti"),
+			Owner:   rapid.SampledFrom([]string{"529808a5-df76-4f2b-b0d3-471e621bf94e", "7c1e9f0a-0b1c-4d2e-8f3a-4b5c6d7e8f90"}).Draw(t, "owner"),
 			Stale:   -1,
 		}
 		if u.JTI != "" {
 			// A token belongs to one pod of one account.
 			n := int(u.JTI[0] - 'x')
+			u.Owner = ""
 			u.Pod, u.Account = pods[n], []string{"apps/web", "apps/web", "apps/db"}[n]
 		}
 		if u.Pod != "" {
@@ -190,7 +192,7 @@ func native(event string) string {
 	e.Level, e.RequestURI, e.Verb = "Metadata", "/api/v1/pods?a=b&c=\"d\"", "list"
 	e.ObjectRef = map[string]string{"resource": "pods", "apiVersion": "v1"}
 	if e.User.Username != "" {
-		e.User.UID, e.User.Groups = "529808a5-df76-4f2b-b0d3-471e621bf94e", []string{"system:serviceaccounts"}
+		e.User.Groups = []string{"system:serviceaccounts"}
 	}
 	data, err := json.Marshal(e)
 	if err != nil {

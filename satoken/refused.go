@@ -80,19 +80,16 @@ func (t *Tally) forget() {
 	if len(t.tokens) < t.forgetAt {
 		return
 	}
-	t.forgets++
 	for id, tok := range t.tokens {
 		if tok.issued != 0 || tok.last > t.newest-idle {
 			continue
 		}
-		tok.left = true
 		t.remember(tok)
 		t.budget.fresh.used -= tok.ids.n
 		t.left++
 		delete(t.tokens, id)
-		tok.ids, tok.clients = idSet{}, nil // a sender may hold on to the token for long
 	}
-	t.forgetAt = max(maxFresh, len(t.tokens)+len(t.tokens)/4)
+	t.forgetAt = max(maxFresh, len(t.tokens)+len(t.tokens)/16)
 	if len(t.names) >= 4*maxRefused {
 		t.names = map[string]string{}
 	}
@@ -100,9 +97,29 @@ func (t *Tally) forget() {
 
 // remember keeps what a token that is let go proves of its account.
 func (t *Tally) remember(tok *token) {
-	if f, ok := t.forgotten[tok.account]; !ok || tok.first > f.first || tok.first == f.first && tok.last > f.last {
-		t.forgotten[tok.account] = forgotten{tok.pod, tok.podUID, tok.first, tok.last}
+	key := owner{tok.account, tok.owner}
+	f := t.forgotten[key]
+	if f == nil || tok.first > f.first || tok.first == f.first && tok.last > f.last {
+		f = &forgotten{tok.pod, tok.podUID, tok.first, tok.last}
+		t.forgotten[key] = f
+	} else {
+		f = nil
 	}
+	if tok.note != nil {
+		tok.note.token, tok.note.gone = nil, f
+	}
+}
+
+// gone are tokens that stand for those that were forgotten, by account.
+func (t *Tally) gone() map[string][]*token {
+	out := map[string][]*token{}
+	for of, f := range t.forgotten {
+		out[of.account] = append(out[of.account], &token{account: of.account, owner: of.uid, pod: f.pod, podUID: f.podUID, first: f.first, last: f.last})
+	}
+	for _, toks := range out {
+		slices.SortFunc(toks, compareTokens)
+	}
+	return out
 }
 
 // sorted returns the refused clients in an order that does not depend on maps.

@@ -35,9 +35,8 @@ type Tally struct {
 	budget      budget
 	late, early int64 // events outside From and Until
 	dropped     int64 // refused clients beyond maxRefused
-	forgotten   map[string]forgotten
+	forgotten   map[owner]*forgotten
 	forgetAt    int
-	forgets     int              // how often tokens were forgotten
 	left        int64            // tokens that were forgotten
 	issues      map[string]issue // by credential id
 }
@@ -59,9 +58,10 @@ type token struct {
 	account     string
 	first, last int64 // unix nanoseconds
 	issued      int64 // unix seconds, by the marks; 0 if it was never marked
-	left        bool  // it was let go
 	ids         idSet
 
+	note              *note  // for the senders that use it
+	owner             uint64 // the HashID of its account's uid, 0 while that is not known
 	pod, podUID, node string
 	id                string
 	clients           []Client // sorted
@@ -93,6 +93,12 @@ type refused struct {
 	times       timeSet
 }
 
+// owner is an account. Another cluster's has the same name, but not the same uid.
+type owner struct {
+	account string
+	uid     uint64
+}
+
 // forgotten stands for the fresh tokens of an account that were let go.
 type forgotten struct {
 	pod, podUID string
@@ -112,7 +118,7 @@ func (s *share) full() bool { return s.used > s.limit }
 func NewTally(o TallyOptions) *Tally {
 	return &Tally{
 		o: o, tokens: map[string]*token{}, nameless: map[string]*nameless{}, refused: map[string]*refused{},
-		names: map[string]string{}, forgotten: map[string]forgotten{}, issues: map[string]issue{}, forgetAt: maxFresh, oldest: math.MaxInt64,
+		names: map[string]string{}, forgotten: map[owner]*forgotten{}, issues: map[string]issue{}, forgetAt: maxFresh, oldest: math.MaxInt64,
 		budget: budget{marked: share{limit: maxIDs, each: maxIDs}, fresh: share{limit: maxFreshIDs, each: maxFreshIDs}},
 	}
 }
@@ -179,23 +185,30 @@ func (t *Tally) add(ev *auditlog.Event) {
 	tok := t.find(ev, account, at, mark, marked)
 	tok.first = min(tok.first, at)
 	tok.last = max(tok.last, at)
+	if len(ev.UserUID) > 0 {
+		tok.owner = max(tok.owner, auditlog.HashID(ev.UserUID))
+	}
 	if tok.node == "" && len(ev.NodeName) > 0 {
 		tok.node = t.intern(ev.NodeName)
 	}
 	t.client(tok, ev)
 	t.count(tok, ev.AuditID, marked)
 	if ev.Sender != nil && len(ev.CredentialID) > 0 {
-		ev.Sender.Note = &note{t, t.forgets, tok, ev.Client}
+		if tok.note == nil {
+			tok.note = &note{tally: t, token: tok}
+		}
+		tok.note.client, ev.Sender.Note = ev.Client, tok.note
 		tok.fold(ev.Sender)
 	}
 }
 
-// note is what a tally keeps of a sender: the token that it used.
+// note is what a tally keeps of senders: the token that they use. Senders may be held
+// on to for longer than the token.
 type note struct {
-	tally   *Tally
-	forgets int
-	token   *token
-	client  *auditlog.Client // the one that was noted last
+	tally  *Tally
+	token  *token           // nil once it was let go
+	gone   *forgotten       // and what stands for it then, if anything
+	client *auditlog.Client // the one that was noted last
 }
 
 // issuedAt is the second at which a marked token was issued, at the latest: S
@@ -228,7 +241,7 @@ func (t *Tally) find(ev *auditlog.Event, account []byte, at int64, mark auditlog
 	if len(ev.PodUID) > 0 {
 		t.scratch = append(t.scratch, ev.PodUID...)
 	} else {
-		t.scratch = append(append(t.scratch, '/'), ev.PodName...)
+		t.scratch = append(append(append(append(t.scratch, '/'), ev.PodName...), 0), ev.UserUID...)
 	}
 	n, ok := t.nameless[string(t.scratch)]
 	if !ok {

@@ -62,8 +62,8 @@ snappy; archives of such files (tar, zip); an event a line, an EventList, or wha
 log services make of them (CloudWatch records, exports and query results,
 AKSAudit rows and log_s, GKE entries, Fluent Bit, Vector and others that keep the
 event as a string). Cut and corrupt lines are counted, not fatal.
-All files are taken for the log of one cluster: read another cluster's in a run of
-its own, for a fresh token there heals nothing here.
+All files make one report. Accounts of two clusters that have one name are told apart
+by their uid; but a 401 names no account, so a run for each cluster says more.
 
 SOURCE may also be an engine that holds the log and filters it itself, asked for
 the last hour or for --since:
