@@ -2,11 +2,11 @@ package explain
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/kubecred/kubecred/finding"
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // The weights that a sign has unless its rule says otherwise.
@@ -294,12 +294,12 @@ func (c *cond) holds(e *evidence) ([]Sign, bool) {
 	return out, any
 }
 
-var placeholder = regexp.MustCompile(`\{([a-zA-Z][a-zA-Z0-9._-]*)(?:\|([^{}]*))?\}`)
+var placeholder = lazyexp.New(`\{([a-zA-Z][a-zA-Z0-9._-]*)(?:\|([^{}]*))?\}`)
 
 // fill puts facts into a text: {key} or {key|what to say where there is none}.
 func (e *evidence) fill(s string) string {
-	return placeholder.ReplaceAllStringFunc(s, func(m string) string {
-		p := placeholder.FindStringSubmatch(m)
+	return placeholder().ReplaceAllStringFunc(s, func(m string) string {
+		p := placeholder().FindStringSubmatch(m)
 		if v := e.first(p[1]); v != "" {
 			return Redacted(v)
 		}

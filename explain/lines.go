@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kubecred/kubecred/finding"
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // lineShape reads facts out of one line. literal is a text in lower case that
@@ -167,7 +168,7 @@ var logShapes = sync.OnceValue(func() []logShape {
 	}
 })
 
-var flagShape = regexp.MustCompile(`(?:^|[\s"'\[,])--?([a-z][a-z0-9-]+)(?:=|["']?,?\s+["']?)("[^"]*"|[^\s"',\]]+)`)
+var flagShape = lazyexp.New(`(?:^|[\s"'\[,])--?([a-z][a-z0-9-]+)(?:=|["']?,?\s+["']?)("[^"]*"|[^\s"',\]]+)`)
 
 // maxLines bounds how many lines are looked at one by one.
 const maxLines = 60000
@@ -239,12 +240,12 @@ func (e *evidence) flags(s *scan, i int, l string) {
 		}
 	}
 	any := false
-	for _, m := range flagShape.FindAllStringSubmatchIndex(l, 40) {
+	for _, m := range flagShape().FindAllStringSubmatchIndex(l, 40) {
 		name, value := l[m[2]:m[3]], strings.Trim(l[m[4]:m[5]], `"'`)
 		if strings.HasPrefix(value, "--") {
 			value = "true"
 		}
-		if secretFlag.MatchString(name) {
+		if secretFlag().MatchString(name) {
 			value = "set"
 		}
 		any = true
@@ -259,17 +260,17 @@ func (e *evidence) flags(s *scan, i int, l string) {
 }
 
 // secretFlag are flags whose value is a secret.
-var secretFlag = regexp.MustCompile(`(?i)(?:password|secret|token|api-key)$`)
+var secretFlag = lazyexp.New(`(?i)(?:password|secret|token|api-key)$`)
 
 // secretEnv are variables whose value is a secret.
-var secretEnv = regexp.MustCompile(`(?i)secret|password|token$|_key$|credential`)
+var secretEnv = lazyexp.New(`(?i)secret|password|token$|_key$|credential`)
 
 // env notes a variable of an environment.
 func (e *evidence) env(name, value string, w finding.Where) {
 	if name == "" {
 		return
 	}
-	if secretEnv.MatchString(name) && !strings.HasSuffix(name, "_FILE") && !strings.HasSuffix(name, "_URI") {
+	if secretEnv().MatchString(name) && !strings.HasSuffix(name, "_FILE") && !strings.HasSuffix(name, "_URI") {
 		value = "set"
 	}
 	e.add("env."+name, cmpOr(Redacted(value), "(empty)"), w)
@@ -280,12 +281,12 @@ func (e *evidence) env(name, value string, w finding.Where) {
 	}
 }
 
-var arnShape = regexp.MustCompile(`^arn:(aws[a-z-]*):([a-z0-9-]*):([a-z0-9-]*):([0-9Xx*]*):(.+)$`)
+var arnShape = lazyexp.New(`^arn:(aws[a-z-]*):([a-z0-9-]*):([a-z0-9-]*):([0-9Xx*]*):(.+)$`)
 
 // arn notes an ARN and what kind it is.
 func (e *evidence) arn(s string, w finding.Where) {
 	s = strings.TrimRight(s, ".,;:)")
-	m := arnShape.FindStringSubmatch(s)
+	m := arnShape().FindStringSubmatch(s)
 	if m == nil {
 		return
 	}
@@ -347,20 +348,18 @@ func (e *evidence) image(s string, w finding.Where) {
 }
 
 var (
-	rfcTime  = regexp.MustCompile(`\b(20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d))`)
-	imageRef = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`^[a-z0-9][\w.-]*(?::\d+)?(?:/[a-z0-9][\w.-]*)+(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$`)
-	})
-	bareVers = regexp.MustCompile(`^v?(1\.\d{1,2}(?:\.\d+)?)(?:[+-][\w.+-]+)?$`)
-	logTime  = regexp.MustCompile(`^\W{0,2}(20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?Z?|time="?20)`)
+	rfcTime  = lazyexp.New(`\b(20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d))`)
+	imageRef = lazyexp.New(`^[a-z0-9][\w.-]*(?::\d+)?(?:/[a-z0-9][\w.-]*)+(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$`)
+	bareVers = lazyexp.New(`^v?(1\.\d{1,2}(?:\.\d+)?)(?:[+-][\w.+-]+)?$`)
+	logTime  = lazyexp.New(`^\W{0,2}(20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?Z?|time="?20)`)
 )
 
 // times notes the moments of log lines.
 func (e *evidence) times(l string) {
-	if !strings.Contains(l, "20") || !logTime.MatchString(l) && !strings.Contains(l, `time="20`) {
+	if !strings.Contains(l, "20") || !logTime().MatchString(l) && !strings.Contains(l, `time="20`) {
 		return
 	}
-	for _, m := range rfcTime.FindAllString(l, 2) {
+	for _, m := range rfcTime().FindAllString(l, 2) {
 		if t, err := time.Parse(time.RFC3339Nano, m); err == nil {
 			e.moment(t)
 		}
@@ -388,8 +387,8 @@ func (e *evidence) literal(s *scan) {
 
 func (e *evidence) word(word string, w finding.Where, alone bool) {
 	switch {
-	case bareVers.MatchString(word):
-		v := bareVers.FindStringSubmatch(word)[1]
+	case bareVers().MatchString(word):
+		v := bareVers().FindStringSubmatch(word)[1]
 		e.add("kubernetes.version", v, w)
 		e.piece(Piece{Kind: "version", Where: w, Summary: v})
 	case word == "eks" || word == "gke" || word == "aks" || alone && word == "upstream":

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"html"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/kubecred/kubecred/finding"
+	"github.com/kubecred/kubecred/internal/lazyexp"
 	"github.com/kubecred/kubecred/internal/utf16text"
 )
 
@@ -174,49 +174,49 @@ func (t *Text) clean(s string) {
 		return r
 	}, s)
 	t.Lines = strings.Split(s, "\n")
-	if m := namedFile.FindStringSubmatch(t.Lines[0]); m != nil && len(t.Lines) > 2 {
+	if m := namedFile().FindStringSubmatch(t.Lines[0]); m != nil && len(t.Lines) > 2 {
 		t.Lines[0] = m[1] // no YAML with the name before it
 	}
 }
 
 // namedFile is the first line of a file with its name put before it, as people
 // do who paste several things: "kubeconfig: apiVersion: v1".
-var namedFile = regexp.MustCompile(`^[A-Za-z][\w.-]{1,24}: ((?:apiVersion|kind|clusters|contexts|users|data|metadata|providers|mapRoles|mapUsers): ?.*)$`)
+var namedFile = lazyexp.New(`^[A-Za-z][\w.-]{1,24}: ((?:apiVersion|kind|clusters|contexts|users|data|metadata|providers|mapRoles|mapUsers): ?.*)$`)
 
 var (
-	escapes = regexp.MustCompile(`\x1b\[[0-9;:?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]`)
+	escapes = lazyexp.New(`\x1b\[[0-9;:?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]`)
 	// bareColour is a colour code whose escape character a web page has eaten.
-	bareColour = regexp.MustCompile(`\[(?:0|1|2|4|7|3[0-9]|9[0-7]|[01];[349][0-9]|38;5;\d{1,3})m`)
+	bareColour = lazyexp.New(`\[(?:0|1|2|4|7|3[0-9]|9[0-7]|[01];[349][0-9]|38;5;\d{1,3})m`)
 )
 
 func stripColours(s string) string {
 	if strings.Contains(s, "\x1b") {
-		s = escapes.ReplaceAllString(s, "")
+		s = escapes().ReplaceAllString(s, "")
 	}
-	if len(bareColour.FindAllStringIndex(s, 2)) == 2 {
-		s = bareColour.ReplaceAllString(s, "")
+	if len(bareColour().FindAllStringIndex(s, 2)) == 2 {
+		s = bareColour().ReplaceAllString(s, "")
 	}
 	return s
 }
 
 var (
-	htmlTag   = regexp.MustCompile(`(?s)<!--.*?-->|</?[a-zA-Z][a-zA-Z0-9-]*(?:\s[^<>]*)?/?>|<![a-zA-Z][^<>]*>`)
-	htmlBreak = regexp.MustCompile(`(?i)<br\s*/?>`)
-	htmlBlock = regexp.MustCompile(`(?is)<(script|style|head)\b.*?</(?:script|style|head)>`)
-	htmlSign  = regexp.MustCompile(`(?i)<!doctype html|<html[ >]|</(?:div|span|pre|code|p|td|li|body)>`)
+	htmlTag   = lazyexp.New(`(?s)<!--.*?-->|</?[a-zA-Z][a-zA-Z0-9-]*(?:\s[^<>]*)?/?>|<![a-zA-Z][^<>]*>`)
+	htmlBreak = lazyexp.New(`(?i)<br\s*/?>`)
+	htmlBlock = lazyexp.New(`(?is)<(script|style|head)\b.*?</(?:script|style|head)>`)
+	htmlSign  = lazyexp.New(`(?i)<!doctype html|<html[ >]|</(?:div|span|pre|code|p|td|li|body)>`)
 )
 
 func looksLikeHTML(s string) bool {
-	return strings.Contains(s, "<") && len(htmlSign.FindAllStringIndex(s, 2)) == 2
+	return strings.Contains(s, "<") && len(htmlSign().FindAllStringIndex(s, 2)) == 2
 }
 
 // stripHTML takes the tags out and keeps the line ends between them, so that
 // places stay right.
 func stripHTML(s string) string {
 	keepLines := func(m string) string { return strings.Repeat("\n", strings.Count(m, "\n")) }
-	s = htmlBlock.ReplaceAllStringFunc(s, keepLines)
-	s = htmlBreak.ReplaceAllString(s, "\n")
-	s = htmlTag.ReplaceAllStringFunc(s, keepLines)
+	s = htmlBlock().ReplaceAllStringFunc(s, keepLines)
+	s = htmlBreak().ReplaceAllString(s, "\n")
+	s = htmlTag().ReplaceAllStringFunc(s, keepLines)
 	return html.UnescapeString(s)
 }
 

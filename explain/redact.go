@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // secret is a shape of text that must never be repeated. Where it has a group
@@ -38,19 +40,19 @@ var secretShapes = sync.OnceValue(func() []*regexp.Regexp {
 })
 
 // harmless are values of a secret's key that are none.
-var harmless = regexp.MustCompile(`(?i)^(?:null|true|false|redacted|\.\.\.|<.*|\$.*|\{\{.*|x+|\*+|webhook|bearer|basic|oidc|jwt|required|expired|invalid|unauthorized|forbidden|expiredtoken\w*|accessdenied\w*|invalidclienttokenid|unrecognizedclientexception|nocredentialproviders|eof|none|nil|has|is|to|the|and|for|from|could|cannot|not|with|in|of|file|(?:data|var|local|module|each|self)\.[a-z][\w.\[\]*-]*|http\S*|/\S*|~\S*|arn:\S*)[\s,;:.]*$`)
+var harmless = lazyexp.New(`(?i)^(?:null|true|false|redacted|\.\.\.|<.*|\$.*|\{\{.*|x+|\*+|webhook|bearer|basic|oidc|jwt|required|expired|invalid|unauthorized|forbidden|expiredtoken\w*|accessdenied\w*|invalidclienttokenid|unrecognizedclientexception|nocredentialproviders|eof|none|nil|has|is|to|the|and|for|from|could|cannot|not|with|in|of|file|(?:data|var|local|module|each|self)\.[a-z][\w.\[\]*-]*|http\S*|/\S*|~\S*|arn:\S*)[\s,;:.]*$`)
 
 // A token is no lower case word: "anonymous token: unexpected status" is prose.
 var (
-	plainWord = regexp.MustCompile(`^[a-z]{2,14}[,;.]?$`)
-	wordKey   = regexp.MustCompile(`(?i)token["']?\s*[:=]?\s+$|--?[a-z-]*token\s+$`)
+	plainWord = lazyexp.New(`^[a-z]{2,14}[,;.]?$`)
+	wordKey   = lazyexp.New(`(?i)token["']?\s*[:=]?\s+$|--?[a-z-]*token\s+$`)
 )
 
 // Redacted returns a line with every secret in it replaced.
 func Redacted(s string) string { return redactSecrets(s, func(string) string { return "(secret)" }) }
 
 // run is a text of the alphabet in which AWS's secret keys are written.
-var run = regexp.MustCompile(`[A-Za-z0-9/+_=-]+`)
+var run = lazyexp.New(`[A-Za-z0-9/+_=-]+`)
 
 // isSecretKey tells whether a word that stands alone is likely an AWS secret access
 // key: 40 characters of base64, of all kinds. Hashes have no capitals, and names and
@@ -91,7 +93,7 @@ func Hushed(s string) string {
 }
 
 func redactSecrets(s string, name func(string) string) string {
-	s = run.ReplaceAllStringFunc(s, func(word string) string {
+	s = run().ReplaceAllStringFunc(s, func(word string) string {
 		if isSecretKey(word) {
 			return name(word)
 		}
@@ -104,7 +106,7 @@ func redactSecrets(s string, name func(string) string) string {
 			if keep > 0 {
 				kept = re.FindStringSubmatch(m)[keep]
 				rest := strings.TrimPrefix(m, kept)
-				if harmless.MatchString(rest) || plainWord.MatchString(rest) && wordKey.MatchString(kept) || strings.HasPrefix(rest, "(secret") || strings.HasPrefix(rest, "secret-") {
+				if harmless().MatchString(rest) || plainWord().MatchString(rest) && wordKey().MatchString(kept) || strings.HasPrefix(rest, "(secret") || strings.HasPrefix(rest, "secret-") {
 					return m
 				}
 				at := ""
@@ -133,21 +135,21 @@ func NewRedactor() *Redactor {
 }
 
 var (
-	arnAccount = regexp.MustCompile(`(arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:)(\d{4,14})(:)`)
-	ecrAccount = regexp.MustCompile(`\b(\d{12})(\.dkr[.-]ecr)`)
-	account    = regexp.MustCompile(`\b\d{12}\b`)
-	uuid       = regexp.MustCompile(`(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
-	eksHost    = regexp.MustCompile(`\b[0-9A-Fa-f]{32}\.([a-z0-9]{2,4})\.([a-z0-9-]+)\.eks\.amazonaws\.com`)
-	eksID      = regexp.MustCompile(`(/id/)([0-9A-Fa-f]{32})\b`)
-	urlHost    = regexp.MustCompile(`(https?://)(?:([^/\s:@"'<>]+)@)?([A-Za-z0-9._-]+)`)
-	ipv4       = regexp.MustCompile(`\b(?:\d{1,3}\.){3}\d{1,3}\b`)
-	ec2Host    = regexp.MustCompile(`\bip-\d{1,3}-\d{1,3}-\d{1,3}-\d{1,3}\b`)
+	arnAccount = lazyexp.New(`(arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:)(\d{4,14})(:)`)
+	ecrAccount = lazyexp.New(`\b(\d{12})(\.dkr[.-]ecr)`)
+	account    = lazyexp.New(`\b\d{12}\b`)
+	uuid       = lazyexp.New(`(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
+	eksHost    = lazyexp.New(`\b[0-9A-Fa-f]{32}\.([a-z0-9]{2,4})\.([a-z0-9-]+)\.eks\.amazonaws\.com`)
+	eksID      = lazyexp.New(`(/id/)([0-9A-Fa-f]{32})\b`)
+	urlHost    = lazyexp.New(`(https?://)(?:([^/\s:@"'<>]+)@)?([A-Za-z0-9._-]+)`)
+	ipv4       = lazyexp.New(`\b(?:\d{1,3}\.){3}\d{1,3}\b`)
+	ec2Host    = lazyexp.New(`\bip-\d{1,3}-\d{1,3}-\d{1,3}-\d{1,3}\b`)
 	// k8s.io/client-go@v0.29.3 in a log's path is no mail address
-	moduleVersion = regexp.MustCompile(`@v?\d+\.\d`)
-	mail          = regexp.MustCompile(`\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+\b`)
-	homeDir       = regexp.MustCompile(`(/home/|/Users/|[A-Za-z]:\\Users\\)([^/\\\s"':]+)`)
-	standIn       = regexp.MustCompile(`^host-\d+\.`)
-	bareHost      = regexp.MustCompile(`(?i)\b(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?:com|net|org|io|dev|cloud|local|internal|corp|lan|cn|eu|de|uk|us)\b`)
+	moduleVersion = lazyexp.New(`@v?\d+\.\d`)
+	mail          = lazyexp.New(`\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+\b`)
+	homeDir       = lazyexp.New(`(/home/|/Users/|[A-Za-z]:\\Users\\)([^/\\\s"':]+)`)
+	standIn       = lazyexp.New(`^host-\d+\.`)
+	bareHost      = lazyexp.New(`(?i)\b(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?:com|net|org|io|dev|cloud|local|internal|corp|lan|cn|eu|de|uk|us)\b`)
 )
 
 // publicHosts say what kind of service it is and whose is no one's secret.
@@ -186,50 +188,50 @@ func (r *Redactor) account(s string) string {
 // addresses, mail addresses, user folders and UUIDs replaced.
 func (r *Redactor) Redact(s string) string {
 	s = redactSecrets(s, func(m string) string { return r.stand("secret", m, "secret-%d") })
-	s = mail.ReplaceAllStringFunc(s, func(m string) string {
-		if moduleVersion.MatchString(m) {
+	s = mail().ReplaceAllStringFunc(s, func(m string) string {
+		if moduleVersion().MatchString(m) {
 			return m
 		}
 		return r.stand("mail", m, "person-%d@example.com")
 	})
-	s = uuid.ReplaceAllStringFunc(s, func(m string) string { return r.stand("uuid", m, "00000000-0000-4000-8000-%012d") })
-	s = arnAccount.ReplaceAllStringFunc(s, func(m string) string {
-		p := arnAccount.FindStringSubmatch(m)
+	s = uuid().ReplaceAllStringFunc(s, func(m string) string { return r.stand("uuid", m, "00000000-0000-4000-8000-%012d") })
+	s = arnAccount().ReplaceAllStringFunc(s, func(m string) string {
+		p := arnAccount().FindStringSubmatch(m)
 		return p[1] + r.account(p[2]) + p[3]
 	})
-	s = ecrAccount.ReplaceAllStringFunc(s, func(m string) string {
-		p := ecrAccount.FindStringSubmatch(m)
+	s = ecrAccount().ReplaceAllStringFunc(s, func(m string) string {
+		p := ecrAccount().FindStringSubmatch(m)
 		return r.account(p[1]) + p[2]
 	})
-	s = account.ReplaceAllStringFunc(s, func(m string) string {
+	s = account().ReplaceAllStringFunc(s, func(m string) string {
 		if strings.HasPrefix(m, "00000000") {
 			return m // a stand-in
 		}
 		return r.account(m)
 	})
-	s = eksHost.ReplaceAllStringFunc(s, func(m string) string {
-		p := eksHost.FindStringSubmatch(m)
+	s = eksHost().ReplaceAllStringFunc(s, func(m string) string {
+		p := eksHost().FindStringSubmatch(m)
 		return r.stand("cluster", m, "%032d") + "." + p[1] + "." + p[2] + ".eks.amazonaws.com"
 	})
-	s = eksID.ReplaceAllStringFunc(s, func(m string) string {
+	s = eksID().ReplaceAllStringFunc(s, func(m string) string {
 		return "/id/" + r.stand("cluster", m, "%032d")
 	})
-	s = urlHost.ReplaceAllStringFunc(s, func(m string) string {
-		p := urlHost.FindStringSubmatch(m)
+	s = urlHost().ReplaceAllStringFunc(s, func(m string) string {
+		p := urlHost().FindStringSubmatch(m)
 		if isPublicHost(p[3]) || strings.HasSuffix(p[3], "example.com") {
 			return p[1] + p[3]
 		}
 		return p[1] + r.host(p[3])
 	})
-	s = ipv4.ReplaceAllStringFunc(s, func(m string) string {
+	s = ipv4().ReplaceAllStringFunc(s, func(m string) string {
 		if isPublicHost(m) || strings.HasPrefix(m, "192.0.2.") {
 			return m
 		}
 		return r.stand("address", m, "192.0.2.%d")
 	})
-	s = ec2Host.ReplaceAllStringFunc(s, func(m string) string { return r.stand("node", m, "ip-192-0-2-%d") })
-	s = homeDir.ReplaceAllStringFunc(s, func(m string) string {
-		p := homeDir.FindStringSubmatch(m)
+	s = ec2Host().ReplaceAllStringFunc(s, func(m string) string { return r.stand("node", m, "ip-192-0-2-%d") })
+	s = homeDir().ReplaceAllStringFunc(s, func(m string) string {
+		p := homeDir().FindStringSubmatch(m)
 		return p[1] + r.stand("person", p[2], "user%d")
 	})
 	return r.bareHosts(s)
@@ -240,10 +242,10 @@ func (r *Redactor) Redact(s string) string {
 func (r *Redactor) bareHosts(s string) string {
 	var b strings.Builder
 	last := 0
-	for _, m := range bareHost.FindAllStringIndex(s, -1) {
+	for _, m := range bareHost().FindAllStringIndex(s, -1) {
 		host := s[m[0]:m[1]]
 		cut := m[1] < len(s) && strings.ContainsRune("-_.(=", rune(s[m[1]])) && !(s[m[1]] == '.' && (m[1]+1 == len(s) || s[m[1]+1] == ' '))
-		if cut || isPublicHost(host) || standIn.MatchString(host) || strings.HasSuffix(host, "example.com") {
+		if cut || isPublicHost(host) || standIn().MatchString(host) || strings.HasSuffix(host, "example.com") {
 			continue
 		}
 		b.WriteString(s[last:m[0]])
@@ -254,7 +256,7 @@ func (r *Redactor) bareHosts(s string) string {
 }
 
 func (r *Redactor) host(h string) string {
-	if ipv4.MatchString(h) {
+	if ipv4().MatchString(h) {
 		return r.stand("address", h, "192.0.2.%d")
 	}
 	low := strings.ToLower(h)

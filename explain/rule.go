@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/kubecred/kubecred/finding"
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // rule is a cause as data. Its texts may hold {fact.key}, which is replaced by
@@ -254,10 +255,10 @@ func shortest(list []string) int {
 	return n
 }
 
-var factShape = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9._-]*)(?:(=|~|<|>=)(.+))?$`)
+var factShape = lazyexp.New(`^([A-Za-z][A-Za-z0-9._-]*)(?:(=|~|<|>=)(.+))?$`)
 
 func newFactTest(s string) (*factTest, error) {
-	m := factShape.FindStringSubmatch(s)
+	m := factShape().FindStringSubmatch(s)
 	if m == nil {
 		return nil, fmt.Errorf("fact %q: want key, key=value, key~expression, key<version or key>=version", s)
 	}

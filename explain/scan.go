@@ -1,10 +1,11 @@
 package explain
 
 import (
-	"regexp"
 	"slices"
 	"sort"
 	"strings"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // scan is a text prepared for patterns: escaped quotes made plain, typographic
@@ -33,7 +34,7 @@ const (
 )
 
 // link is a link as a page's editor makes it of anything with a dot and a slash.
-var link = regexp.MustCompile(`\[([\w./:-]+)\]\(https?://[^()\s]*\)`)
+var link = lazyexp.New(`\[([\w./:-]+)\]\(https?://[^()\s]*\)`)
 
 var straighten = strings.NewReplacer(
 	`\\\"`, `"`, `\\"`, `"`, `\"`, `"`, `\'`, `'`, "\u201c", `"`, "\u201d", `"`, "\u201e", `"`, "\u2018", "'", "\u2019", "'",
@@ -50,7 +51,7 @@ func newScan(t *Text) *scan {
 	for _, l := range t.Lines {
 		p := straighten.Replace(l)
 		if strings.Contains(p, "](http") {
-			p = link.ReplaceAllString(p, "$1")
+			p = link().ReplaceAllString(p, "$1")
 		}
 		s.plain = append(s.plain, p)
 		s.starts = append(s.starts, lower.Len())
@@ -148,11 +149,11 @@ func (s *scan) match(p *pattern) (Sign, bool) {
 // foreign are the marks of lines in which something else failed than the showing
 // of a credential, in words that are the same: an admission webhook's
 // certificate, a container's own program.
-var foreign = regexp.MustCompile(`(?i)calling (?:admission )?webhook|failed to call webhook|OCI runtime|containerd task|(?:readiness|liveness|startup) probe`)
+var foreign = lazyexp.New(`(?i)calling (?:admission )?webhook|failed to call webhook|OCI runtime|containerd task|(?:readiness|liveness|startup) probe`)
 
 // matchLine finds the pattern in a line, with quotes made plain or as it is.
 func (s *scan) matchLine(p *pattern, i int) (Sign, bool) {
-	if p.message && foreign.MatchString(s.plain[i]) {
+	if p.message && foreign().MatchString(s.plain[i]) {
 		return Sign{}, false
 	}
 	if m := p.re.FindStringIndex(s.plain[i]); m != nil {
@@ -182,7 +183,7 @@ func (s *scan) matchFlat(p *pattern) (Sign, bool) {
 		return Sign{}, false
 	}
 	i := sort.SearchInts(f.starts, m[0]+1) - 1
-	if p.message && foreign.MatchString(f.text[max(f.starts[i], m[0]-200):m[1]]) {
+	if p.message && foreign().MatchString(f.text[max(f.starts[i], m[0]-200):m[1]]) {
 		return Sign{}, false
 	}
 	line := f.lines[i]

@@ -197,7 +197,7 @@ func (e *evidence) exec(d *document, x *yaml.Node) {
 			if !joined && i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {
 				value = args[i+1]
 			}
-			if secretFlag.MatchString(name) {
+			if secretFlag().MatchString(name) {
 				value = "set"
 			}
 			e.add("exec.arg."+strings.TrimLeft(name, "-"), cmpOr(Redacted(value), "true"), d.where(get(x, "args").Content[i]))

@@ -4,8 +4,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // Bounds of what is parsed: enough for any configuration file, and for the
@@ -70,7 +73,7 @@ func (e *evidence) structures(s *scan) {
 // noteKeys are words that people put before what they add to a file.
 var noteKeys = []string{"error", "image", "kubelet", "kubectl", "arn", "profile", "log", "version", "versions", "file", "env", "what", "client", "expectedIssuer", "issuer", "note", "caller"}
 
-var noteLine = regexp.MustCompile(`^(?:` + strings.Join(noteKeys, "|") + `): \S`)
+var noteLine = lazyexp.New(`^(?:` + strings.Join(noteKeys, "|") + `): \S`)
 
 // withoutNotes blanks what was added to a file at its end, such as
 // "image: example.com/app:1", so that the file is judged as it is.
@@ -103,7 +106,7 @@ func plainYAML(lines []string) bool {
 	for _, l := range lines {
 		if l = strings.TrimSpace(l); l != "" {
 			n++
-			if yamlLine.MatchString(l) || strings.HasPrefix(l, "-") {
+			if yamlLine().MatchString(l) || strings.HasPrefix(l, "-") {
 				good++
 			}
 		}
@@ -162,16 +165,18 @@ type block struct {
 }
 
 var (
-	yamlLine = regexp.MustCompile(`^(?:- )*(?:"[^"]{1,120}"|'[^']{1,120}'|[A-Za-z_$][\w./$-]{0,120})\s*:(?:\s|$)|^-(?:\s|$)|^#|^---|^\.\.\.$|^[\]}]`)
+	yamlLine = lazyexp.New(`^(?:- )*(?:"[^"]{1,120}"|'[^']{1,120}'|[A-Za-z_$][\w./$-]{0,120})\s*:(?:\s|$)|^-(?:\s|$)|^#|^---|^\.\.\.$|^[\]}]`)
 	// front is what people and tools put before a line: a quotation mark, a
 	// line number, a time, a log prefix, a diff's sign.
-	front = []*regexp.Regexp{
-		regexp.MustCompile(`^\s*(?:>\s?)+`),
-		regexp.MustCompile(`^\s*[│┃|]\s?`),
-		regexp.MustCompile(`^\s*\d{1,5}\s*(?:[│|:]\s?|\t|  )`),
-		regexp.MustCompile(`^\s*\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?:? `),
-		regexp.MustCompile(`^[+-](?:[ ]|[A-Za-z])`),
-	}
+	front = sync.OnceValue(func() []*regexp.Regexp {
+		return []*regexp.Regexp{
+			regexp.MustCompile(`^\s*(?:>\s?)+`),
+			regexp.MustCompile(`^\s*[│┃|]\s?`),
+			regexp.MustCompile(`^\s*\d{1,5}\s*(?:[│|:]\s?|\t|  )`),
+			regexp.MustCompile(`^\s*\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?:? `),
+			regexp.MustCompile(`^[+-](?:[ ]|[A-Za-z])`),
+		}
+	})
 )
 
 // blocks splits the lines into runs that look like YAML, with what stands
@@ -211,7 +216,7 @@ func blocks(lines []string) []block {
 				cur.last = i
 			}
 			continue
-		case indent == 0 && noteLine.MatchString(l):
+		case indent == 0 && noteLine().MatchString(l):
 			flush()
 			scalar = -1
 			continue
@@ -222,7 +227,7 @@ func blocks(lines []string) []block {
 			flush()
 			scalar = -1
 			continue
-		case yamlLine.MatchString(trimmed):
+		case yamlLine().MatchString(trimmed):
 			scalar = -1
 			if strings.HasSuffix(strings.TrimRight(trimmed, " +-0123456789"), "|") || strings.HasSuffix(strings.TrimRight(trimmed, " +-"), ">") {
 				scalar = indent
@@ -245,7 +250,7 @@ func blocks(lines []string) []block {
 // unfront takes off what stands before most of the lines.
 func unfront(lines []string) []string {
 	out := lines
-	for _, re := range front {
+	for _, re := range front() {
 		hit, n := 0, 0
 		for _, l := range out {
 			if strings.TrimSpace(l) == "" {
@@ -335,13 +340,13 @@ func (b *block) parse(s *scan) (*document, bool) {
 	return nil, false
 }
 
-var yamlErrorLine = regexp.MustCompile(`line (\d+)`)
+var yamlErrorLine = lazyexp.New(`line (\d+)`)
 
 func parsePart(lines []string) (root *yaml.Node, ok bool, bad int) {
 	var n yaml.Node
 	src := strings.Join(lines, "\n")
 	if err := yaml.Unmarshal([]byte(src), &n); err != nil {
-		if m := yamlErrorLine.FindStringSubmatch(err.Error()); m != nil {
+		if m := yamlErrorLine().FindStringSubmatch(err.Error()); m != nil {
 			bad = atoi(m[1])
 		}
 		return nil, false, bad

@@ -12,17 +12,18 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/kubecred/kubecred/finding"
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 var (
-	jwtShape = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{6,}\.eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*)?`)
-	eksShape = regexp.MustCompile(`k8s-aws-v1\.[A-Za-z0-9_-]{8,}`)
+	jwtShape = lazyexp.New(`eyJ[A-Za-z0-9_-]{6,}\.eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*)?`)
+	eksShape = lazyexp.New(`k8s-aws-v1\.[A-Za-z0-9_-]{8,}`)
 )
 
 // tokens looks for tokens in a string.
 func (e *evidence) tokens(s *scan, text string, w finding.Where) {
 	if strings.Contains(text, "k8s-aws-v1.") {
-		for _, m := range eksShape.FindAllString(text, 4) {
+		for _, m := range eksShape().FindAllString(text, 4) {
 			e.eksToken(m, w)
 		}
 		if strings.Contains(text, "k8s-aws-v1.aHR") && strings.Contains(text, "=") && regexp.MustCompile(`k8s-aws-v1\.[A-Za-z0-9_-]+={1,2}`).MatchString(text) {
@@ -30,7 +31,7 @@ func (e *evidence) tokens(s *scan, text string, w finding.Where) {
 		}
 	}
 	if strings.Contains(text, "eyJ") {
-		for _, m := range jwtShape.FindAllString(text, 8) {
+		for _, m := range jwtShape().FindAllString(text, 8) {
 			e.jwt(m, w)
 		}
 	}

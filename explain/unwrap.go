@@ -1,8 +1,9 @@
 package explain
 
 import (
-	"regexp"
 	"unicode/utf8"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // A terminal, a chat or a page breaks long lines at its width, within words too.
@@ -16,7 +17,7 @@ const (
 
 // begins tells that a line is no rest of the one before: it begins with a time,
 // a level, a shell's prompt, or an item or key of YAML.
-var begins = regexp.MustCompile(`^(\s|\d{4}-\d\d-\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:|[IWEF]\d{4} \d|[$#>] |- |[\w.-]+:( |$)|\{"|(time|level|ts)=)`)
+var begins = lazyexp.New(`^(\s|\d{4}-\d\d-\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:|[IWEF]\d{4} \d|[$#>] |- |[\w.-]+:( |$)|\{"|(time|level|ts)=)`)
 
 // unwrap returns the text with its broken lines put together, and false where
 // nothing looks broken.
@@ -35,7 +36,7 @@ func (t *Text) unwrap() (*Text, bool) {
 	out.Lines, out.numbers, out.width = nil, nil, width
 	full, joined := false, false
 	for i, l := range t.Lines {
-		if full && l != "" && !begins.MatchString(l) {
+		if full && l != "" && !begins().MatchString(l) {
 			out.Lines[len(out.Lines)-1] += l
 			joined = true
 		} else {

@@ -2,17 +2,18 @@ package explain
 
 import (
 	"cmp"
-	"regexp"
 	"strconv"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
-var versionShape = regexp.MustCompile(`^v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,5}))?`)
+var versionShape = lazyexp.New(`^v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,5}))?`)
 
 // version is a version's first three numbers; what follows does not count.
 type version [3]int
 
 func parseVersion(s string) (version, bool) {
-	m := versionShape.FindStringSubmatch(s)
+	m := versionShape().FindStringSubmatch(s)
 	if m == nil {
 		return version{}, false
 	}

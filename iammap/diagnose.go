@@ -3,6 +3,9 @@ package iammap
 import (
 	"regexp"
 	"strings"
+	"sync"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // cause is what a person did to a YAML text that does not parse.
@@ -11,26 +14,31 @@ type cause struct {
 	text, fix    string
 }
 
-// slips are the slips of the hand that break YAML, in the order in which they
-// are looked for. Each pattern's first group is where the slip is.
-var slips = []struct {
+// slip is what breaks YAML, why, and what mends it.
+type slip struct {
 	re        *regexp.Regexp
 	text, fix string
-}{
-	{regexp.MustCompile(`^ *(\t)`), "a tab in the indentation: YAML indents with spaces only", "Replace the tab by spaces."},
-	{regexp.MustCompile(`^((?:<{7}|={7}|>{7})(?: .*)?)$`), "a merge conflict marker", "Resolve the merge conflict."},
-	{regexp.MustCompile(`^\s*(-)["']?[A-Za-z_]+["']?\s*:`), "a dash without a space after it, so the line is no list entry", "Put a space between the dash and the key."},
-	{regexp.MustCompile(`(?:^|:\s+|-\s+)(\{\{)`), "an unquoted template: a value that begins with {{ is a YAML mapping", `Put the value in quotes: "{{...}}".`},
-	{regexp.MustCompile(`^\s*(?:- +)?(?i:rolearn|userarn|username|groups|sso|arn)(:)[^\s/]`), "no space after the colon, so the line is no key with a value", "Put a space after the colon."},
-	{regexp.MustCompile(`^\s*(?:- +)?[A-Za-z]+:\s+([@` + "`" + `%])`), "a value that begins with a character which YAML keeps for itself", "Put the value in quotes."},
-	{regexp.MustCompile(`:\s+("[^"]*)$`), "a quote that is not closed on its line", "Close the quote."},
-	{regexp.MustCompile(`:\s+('[^']*)$`), "a quote that is not closed on its line", "Close the quote."},
-	{regexp.MustCompile(`^\s*(?:- +)?(?i:rolearn|userarn|username|groups|sso|arn)(\s*=)`), "an equals sign where YAML wants a colon", "Write a colon and a space instead of the equals sign."},
 }
+
+// slips are the slips of the hand that break YAML, in the order in which they
+// are looked for. Each pattern's first group is where the slip is.
+var slips = sync.OnceValue(func() []slip {
+	return []slip{
+		{regexp.MustCompile(`^ *(\t)`), "a tab in the indentation: YAML indents with spaces only", "Replace the tab by spaces."},
+		{regexp.MustCompile(`^((?:<{7}|={7}|>{7})(?: .*)?)$`), "a merge conflict marker", "Resolve the merge conflict."},
+		{regexp.MustCompile(`^\s*(-)["']?[A-Za-z_]+["']?\s*:`), "a dash without a space after it, so the line is no list entry", "Put a space between the dash and the key."},
+		{regexp.MustCompile(`(?:^|:\s+|-\s+)(\{\{)`), "an unquoted template: a value that begins with {{ is a YAML mapping", `Put the value in quotes: "{{...}}".`},
+		{regexp.MustCompile(`^\s*(?:- +)?(?i:rolearn|userarn|username|groups|sso|arn)(:)[^\s/]`), "no space after the colon, so the line is no key with a value", "Put a space after the colon."},
+		{regexp.MustCompile(`^\s*(?:- +)?[A-Za-z]+:\s+([@` + "`" + `%])`), "a value that begins with a character which YAML keeps for itself", "Put the value in quotes."},
+		{regexp.MustCompile(`:\s+("[^"]*)$`), "a quote that is not closed on its line", "Close the quote."},
+		{regexp.MustCompile(`:\s+('[^']*)$`), "a quote that is not closed on its line", "Close the quote."},
+		{regexp.MustCompile(`^\s*(?:- +)?(?i:rolearn|userarn|username|groups|sso|arn)(\s*=)`), "an equals sign where YAML wants a colon", "Write a colon and a space instead of the equals sign."},
+	}
+})
 
 // diagnose looks for the slip that keeps a text from parsing.
 func diagnose(lines []string) (cause, bool) {
-	for _, s := range slips {
+	for _, s := range slips() {
 		for i, l := range lines {
 			if comment(l) {
 				continue
@@ -45,14 +53,14 @@ func diagnose(lines []string) (cause, bool) {
 
 func comment(l string) bool { return strings.HasPrefix(strings.TrimSpace(l), "#") }
 
-var keyLine = regexp.MustCompile(`^( *)(- +)?["']?[A-Za-z]+["']?:(?:\s|$)`)
+var keyLine = lazyexp.New(`^( *)(- +)?["']?[A-Za-z]+["']?:(?:\s|$)`)
 
 // misaligned finds the first key of a list entry that is not under the entry's
 // first key, and the first entry whose dash is not under the dash before it.
 func misaligned(lines []string) (cause, bool) {
 	dash, key := -1, -1
 	for i, l := range lines {
-		m := keyLine.FindStringSubmatch(l)
+		m := keyLine().FindStringSubmatch(l)
 		if m == nil || comment(l) {
 			continue
 		}
@@ -71,7 +79,7 @@ func misaligned(lines []string) (cause, bool) {
 	return cause{}, false
 }
 
-var arnLike = regexp.MustCompile(`arn:[A-Za-z0-9-]*:[^\s"',\[\]{}]+`)
+var arnLike = lazyexp.New(`arn:[A-Za-z0-9-]*:[^\s"',\[\]{}]+`)
 
 // buried notes the ARNs of a text that does not parse, so that a question for
 // one of them is answered with the place.
@@ -80,7 +88,7 @@ func (r *reader) buried(lines []string, reason string) {
 		if comment(l) {
 			continue
 		}
-		if m := arnLike.FindStringIndex(l); m != nil {
+		if m := arnLike().FindStringIndex(l); m != nil {
 			r.src.dead(l[m[0]:m[1]], reason, r.at(i+1, len([]rune(l[:m[0]]))+1))
 		}
 	}

@@ -3,9 +3,10 @@ package iammap
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // Explanation is the answer to "who would this be, and why not?".
@@ -112,7 +113,7 @@ func (x *Explanation) resolve(t *Table, id Identity) {
 	}
 	x.User, x.Mapped = e.user(values), true
 	switch {
-	case wantsInstance(e) && x.Session != "" && !instanceID.MatchString(x.Session):
+	case wantsInstance(e) && x.Session != "" && !instanceID().MatchString(x.Session):
 		x.Mapped, x.Refused = false, fmt.Sprintf("%v (it is %q)", ErrNoInstance, x.Session)
 	case wantsInstance(e):
 		x.Notes = append(x.Notes, "{{EC2PrivateDNSName}} is looked up at EC2 when the token is used")
@@ -226,4 +227,4 @@ func bare(arn string) string {
 
 // ssoRole is the name of a role of IAM Identity Center: the permission set's
 // name and a random suffix.
-var ssoRole = regexp.MustCompile(`^awsreservedsso_(.+)_([0-9a-z]+)$`)
+var ssoRole = lazyexp.New(`^awsreservedsso_(.+)_([0-9a-z]+)$`)

@@ -2,14 +2,15 @@ package iammap
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // permissionSet is the name's rule
 // (https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_PermissionSet.html).
-var permissionSet = regexp.MustCompile(`^[\w+=,.@-]{1,32}$`)
+var permissionSet = lazyexp.New(`^[\w+=,.@-]{1,32}$`)
 
 // finish turns what an entry's keys said into an entry that matches, or notes
 // why it can not.
@@ -72,7 +73,7 @@ func (r *reader) finishSSO(d *draft) {
 	switch {
 	case !isAccount(s.AccountID):
 		bad = fmt.Sprintf("accountID %q is no AWS account: twelve digits, in quotes", s.AccountID)
-	case !permissionSet.MatchString(s.PermissionSetName):
+	case !permissionSet().MatchString(s.PermissionSetName):
 		bad = fmt.Sprintf("permissionSetName %q is no name of a permission set", s.PermissionSetName)
 	case s.Partition != "" && !slices.Contains(partitions, s.Partition):
 		bad = fmt.Sprintf("there is no AWS partition %q", s.Partition)

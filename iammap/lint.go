@@ -205,7 +205,7 @@ func (l *linter) list(e *Entry, kind string) {
 // permissionSet warns of a role of IAM Identity Center without its suffix.
 func (l *linter) permissionSet(e *Entry, a ARN) {
 	name := strings.ToLower(a.name())
-	if strings.HasPrefix(name, "awsreservedsso_") && ssoRole.FindStringSubmatch(name) == nil {
+	if strings.HasPrefix(name, "awsreservedsso_") && ssoRole().FindStringSubmatch(name) == nil {
 		l.note("KC406", e.label(), "a role of IAM Identity Center ends with a suffix (AWSReservedSSO_SET_0123456789abcdef), which this ARN leaves out, so the entry never matches", e.ARNPos,
 			"Copy the role's name from IAM, suffix and all, without its path.")
 	}

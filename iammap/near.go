@@ -108,7 +108,7 @@ func serviceOf(a ARN) string {
 
 // nameDifference tells whether two names may have been meant as one.
 func nameDifference(got, want string, wanted ARN) (string, bool) {
-	g, w := ssoRole.FindStringSubmatch(got), ssoRole.FindStringSubmatch(want)
+	g, w := ssoRole().FindStringSubmatch(got), ssoRole().FindStringSubmatch(want)
 	switch {
 	case g != nil && w != nil && g[1] == w[1]:
 		return fmt.Sprintf("the permission set is the same, its role's suffix is %s in the entry and %s in the question; it changes when the set is assigned anew", g[2], w[2]), true
@@ -143,7 +143,7 @@ func comparePattern(e *Entry, want ARN) (string, int) {
 	if e.Kind != BySSO || pattern.Account != want.Account || pattern.Partition != want.Partition {
 		return "", 0
 	}
-	if m := ssoRole.FindStringSubmatch(want.name()); m != nil && near(strings.ToLower(e.SSO.PermissionSetName), m[1]) {
+	if m := ssoRole().FindStringSubmatch(want.name()); m != nil && near(strings.ToLower(e.SSO.PermissionSetName), m[1]) {
 		return fmt.Sprintf("spelling: the permission set is %s in the entry and %s in the question", e.SSO.PermissionSetName, m[1]), 1
 	}
 	return "", 0

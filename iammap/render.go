@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // ClusterUser is who a principal is in the cluster.
@@ -35,7 +36,7 @@ var (
 // placeholders are the names that templates may hold.
 var placeholders = []string{"AccountID", "SessionName", "SessionNameRaw", "AccessKeyID", "EC2PrivateDNSName"}
 
-var instanceID = regexp.MustCompile(`^i-(\w{8}|\w{17})$`)
+var instanceID = lazyexp.New(`^i-(\w{8}|\w{17})$`)
 
 // User resolves the templates of a match. The error is one of the above,
 // wrapped, or the resolver's.
@@ -50,7 +51,7 @@ func (t *Table) User(ctx context.Context, m Match, id Identity, dns Resolver) (C
 		"AccessKeyID":    id.AccessKeyID,
 	}
 	if wantsInstance(m.Entry) {
-		if !instanceID.MatchString(id.Session) {
+		if !instanceID().MatchString(id.Session) {
 			return ClusterUser{}, fmt.Errorf("%w (it is %q)", ErrNoInstance, id.Session)
 		}
 		if dns == nil {

@@ -3,10 +3,11 @@ package iammap
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // lists are the three lists that most formats have.
@@ -103,7 +104,7 @@ func (c *converter) writeConfigMap() ([]byte, error) {
 	))
 }
 
-var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
+var notInNames = lazyexp.New(`[^a-z0-9]+`)
 
 // writeObjects writes IAMIdentityMapping objects, named by their ARNs.
 func (c *converter) writeObjects() ([]byte, error) {
@@ -115,7 +116,7 @@ func (c *converter) writeObjects() ([]byte, error) {
 		if err != nil {
 			continue
 		}
-		name := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(a.Account+"-"+a.Resource), "-"), "-")
+		name := strings.Trim(notInNames().ReplaceAllString(strings.ToLower(a.Account+"-"+a.Resource), "-"), "-")
 		if used[name]++; used[name] > 1 {
 			name = fmt.Sprintf("%s-%d", name, used[name])
 		}

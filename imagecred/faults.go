@@ -2,9 +2,10 @@ package imagecred
 
 import (
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // PatternFault is something about a valid pattern that surprises people.
@@ -34,7 +35,7 @@ const (
 )
 
 // schemePattern is how a scheme looks that was pasted with an address.
-var schemePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
+var schemePattern = lazyexp.New(`^[A-Za-z][A-Za-z0-9+.-]*://`)
 
 // Faults returns what is surprising about a pattern that [Compile] accepts, the
 // worst first. It is empty for a pattern that does what it looks like.
@@ -98,7 +99,7 @@ func (j *judge) add(f PatternFault) { j.faults = append(j.faults, f) }
 // scheme finds a scheme, and goes on with what follows it.
 func (j *judge) scheme() {
 	j.schemeless = j.p
-	if m := schemePattern.FindString(j.text); m != "" {
+	if m := schemePattern().FindString(j.text); m != "" {
 		name, _, _ := strings.Cut(m, ":")
 		j.add(PatternFault{Code: codeScheme, Never: true,
 			Message: "the scheme is part of the pattern: the kubelet puts https:// in front, so the host it looks for is " + quote(name)})
@@ -188,7 +189,7 @@ func (j *judge) path() {
 	case strings.ToLower(p) != p:
 		j.newPath = strings.ToLower(p)
 		j.add(PatternFault{Code: codeNever, Never: true, Message: "upper case in the path " + quote(p) + ": the path of an image is always lower case"})
-	case strings.Trim(p, "abcdefghijklmnopqrstuvwxyz0123456789._-/") != "" || badPathStart.MatchString(p):
+	case strings.Trim(p, "abcdefghijklmnopqrstuvwxyz0123456789._-/") != "" || badPathStart().MatchString(p):
 		j.add(PatternFault{Code: codeNever, Never: true, Message: "the path " + quote(p) + " holds what no image's path can hold"})
 	case j.renamed:
 	case strings.HasPrefix(p, "/v1/") || strings.HasPrefix(p, "/v2/"):
@@ -205,7 +206,7 @@ func (j *judge) path() {
 }
 
 // badPathStart finds characters where no image's path can have them.
-var badPathStart = regexp.MustCompile(`/[._-]|[._-]/|\.\.|___|\._|_\.|-[._]|[._]-`)
+var badPathStart = lazyexp.New(`/[._-]|[._-]/|\.\.|___|\._|_\.|-[._]|[._]-`)
 
 // port judges the pattern's port.
 func (j *judge) port() {

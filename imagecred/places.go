@@ -183,10 +183,10 @@ func safePath(path string) bool {
 // shown is a text of somebody's file as it may be shown: a password in a URL is
 // taken out, and a long line cut.
 func shown(s string) string {
-	if secretKey.MatchString(s) {
+	if secretKey().MatchString(s) {
 		return "" // a provider in flow style, arguments and variables on the line
 	}
-	s = userinfo.ReplaceAllString(s, "$1***@")
+	s = userinfo().ReplaceAllString(s, "$1***@")
 	const limit = 200
 	if r := []rune(s); len(r) > limit {
 		return string(r[:limit]) + "..."

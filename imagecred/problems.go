@@ -3,12 +3,12 @@ package imagecred
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/kubecred/kubecred/finding"
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // The codes of what stops a kubelet.
@@ -136,7 +136,7 @@ func (c *Config) decodeProblems(f *File, fail *decodeError) {
 	default:
 		where := finding.Where{File: f.Name}
 		message := strings.TrimPrefix(strings.TrimPrefix(fail.Error(), "couldn't get version/kind; json parse error: "), "yaml: ")
-		if m := lineInError.FindStringSubmatch(message); m != nil {
+		if m := lineInError().FindStringSubmatch(message); m != nil {
 			where.Line, _ = strconv.Atoi(m[1])
 			message = strings.TrimPrefix(message, m[0])
 		}
@@ -155,7 +155,7 @@ func byPlace(c *Config, from int) {
 	})
 }
 
-var lineInError = regexp.MustCompile(`^(?:unmarshal errors:\n\s*)?line (\d+): `)
+var lineInError = lazyexp.New(`^(?:unmarshal errors:\n\s*)?line (\d+): `)
 
 func (p *places) raw(line int) string {
 	if line < 1 || line > len(p.lines) {
@@ -208,25 +208,25 @@ func (c *Config) kindProblem(f *File, fail *decodeError, kubelet string) {
 }
 
 var (
-	unknownField   = regexp.MustCompile(`^unknown field "(.*)"$`)
-	duplicateField = regexp.MustCompile(`^duplicate field "(.*)"$`)
-	duplicateKey   = regexp.MustCompile(`line (\d+): key "(.*)" already set in map`)
+	unknownField   = lazyexp.New(`^unknown field "(.*)"$`)
+	duplicateField = lazyexp.New(`^duplicate field "(.*)"$`)
+	duplicateKey   = lazyexp.New(`line (\d+): key "(.*)" already set in map`)
 )
 
 func (c *Config) strictProblem(f *File, text, kubelet string) {
-	if m := unknownField.FindStringSubmatch(text); m != nil {
+	if m := unknownField().FindStringSubmatch(text); m != nil {
 		where, _ := f.places.key(m[1])
 		message, fix := f.unknown(m[1])
 		c.problem(codeUndecodable, "config", where, message, kubelet, fix)
 		return
 	}
-	if m := duplicateField.FindStringSubmatch(text); m != nil {
+	if m := duplicateField().FindStringSubmatch(text); m != nil {
 		where, _ := f.places.key(m[1])
 		c.problem(codeUndecodable, "config", where, "field "+quote(m[1])+" is there twice", kubelet, "keep one of them")
 		return
 	}
 	found := false
-	for _, m := range duplicateKey.FindAllStringSubmatch(text, -1) {
+	for _, m := range duplicateKey().FindAllStringSubmatch(text, -1) {
 		found = true
 		line, _ := strconv.Atoi(m[1])
 		c.problem(codeUndecodable, "config", finding.Where{File: f.Name, Line: line}, "key "+quote(m[2])+" is there twice in one mapping", kubelet, "keep one of them")
@@ -250,7 +250,7 @@ func (p *places) unknownKeys(version Feature) []string {
 	var out []string
 	for path, key := range p.keys {
 		name := key.Value
-		parent := indexes.ReplaceAllString(strings.TrimSuffix(strings.TrimSuffix(path, name), "."), "[]")
+		parent := indexes().ReplaceAllString(strings.TrimSuffix(strings.TrimSuffix(path, name), "."), "[]")
 		known, ok := fields[parent]
 		older := version != ConfigV1 && strings.HasPrefix(parent+"."+name, "providers[].tokenAttributes")
 		switch {
@@ -264,7 +264,7 @@ func (p *places) unknownKeys(version Feature) []string {
 	return out
 }
 
-var indexes = regexp.MustCompile(`\[\d+\]`)
+var indexes = lazyexp.New(`\[\d+\]`)
 
 // unknown says what an unknown field was probably meant to be.
 func (f *File) unknown(path string) (message, fix string) {
@@ -276,11 +276,11 @@ func (f *File) unknown(path string) (message, fix string) {
 	if parent != "" {
 		message += " in " + parent
 	}
-	if name == "tokenAttributes" && indexes.ReplaceAllString(parent, "[]") == "providers[]" {
+	if name == "tokenAttributes" && indexes().ReplaceAllString(parent, "[]") == "providers[]" {
 		return message + ": tokenAttributes exists in " + string(ConfigV1) + " only", "write apiVersion: " + string(ConfigV1) + " at the top of the file"
 	}
 	best, distance := "", 100
-	for _, known := range fields[indexes.ReplaceAllString(parent, "[]")] {
+	for _, known := range fields[indexes().ReplaceAllString(parent, "[]")] {
 		if d := editDistance(strings.ToLower(name), strings.ToLower(known)); d < distance {
 			best, distance = known, d
 		}

@@ -1,8 +1,9 @@
 package imagecred
 
 import (
-	"regexp"
 	"strconv"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // quote puts a piece of somebody's file between quotes, shortened and on one line.
@@ -15,7 +16,7 @@ func quote(s string) string {
 }
 
 // userinfo finds a user and password in front of a host.
-var userinfo = regexp.MustCompile(`((?:^|[\s"'/]))[^\s"'/@:]*:[^\s"'/@]+@`)
+var userinfo = lazyexp.New(`((?:^|[\s"'/]))[^\s"'/@:]*:[^\s"'/@]+@`)
 
 // secretKey finds the fields whose values may be secrets.
-var secretKey = regexp.MustCompile(`\b(args|env|value)\b["']?\s*:`)
+var secretKey = lazyexp.New(`\b(args|env|value)\b["']?\s*:`)

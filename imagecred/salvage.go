@@ -2,7 +2,6 @@ package imagecred
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/kubecred/kubecred/finding"
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // salvage reads what can be read of a document that the kubelet refuses, so that
@@ -99,7 +99,7 @@ var shapes = []struct{ path, want string }{
 func (p *places) typeFaults() []typeFault {
 	var out []typeFault
 	for path, n := range p.values {
-		shape := indexes.ReplaceAllString(path, "[]")
+		shape := indexes().ReplaceAllString(path, "[]")
 		for _, s := range shapes {
 			if s.path != shape {
 				continue
@@ -122,7 +122,7 @@ func (p *places) typeFaults() []typeFault {
 
 // yaml11Bool are the words that YAML 1.1, which the kubelet reads, takes for a
 // boolean.
-var yaml11Bool = regexp.MustCompile(`^(?i:y|n|yes|no|on|off|true|false)$`)
+var yaml11Bool = lazyexp.New(`^(?i:y|n|yes|no|on|off|true|false)$`)
 
 func judgeType(want string, n *yaml.Node) (typeFault, bool) {
 	have := typeOf(n)
@@ -171,7 +171,7 @@ func typeOf(n *yaml.Node) string {
 	switch {
 	case n.Tag == "!!null":
 		return "nothing"
-	case n.Tag == "!!bool", n.Tag == "!!str" && plain && yaml11Bool.MatchString(n.Value):
+	case n.Tag == "!!bool", n.Tag == "!!str" && plain && yaml11Bool().MatchString(n.Value):
 		return "boolean"
 	case n.Tag == "!!int", n.Tag == "!!float":
 		return "number"

@@ -1,8 +1,9 @@
 package imagecred
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // Secret is a text that does not print itself.
@@ -27,7 +28,7 @@ func (s Secret) Reveal() string { return string(s) }
 
 // secretShapes are what a program's stderr may hold and nobody should read: JSON
 // web tokens, AWS access keys, and long runs of base64.
-var secretShapes = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)*|\bA(?:KIA|SIA)[A-Z0-9]{12,}|[A-Za-z0-9+/_=-]{40,}|(?i)\b(password|secret|token)(["']?\s*[:=]\s*["']?)[^\s"']+`)
+var secretShapes = lazyexp.New(`eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)*|\bA(?:KIA|SIA)[A-Z0-9]{12,}|[A-Za-z0-9+/_=-]{40,}|(?i)\b(password|secret|token)(["']?\s*[:=]\s*["']?)[^\s"']+`)
 
 // redacted takes secrets out of a text: those that are known, and what looks
 // like one.
@@ -37,7 +38,7 @@ func redacted(s string, known ...string) string {
 			s = replaceAll(s, k)
 		}
 	}
-	return secretShapes.ReplaceAllString(userinfo.ReplaceAllString(s, "$1***@"), "$1$2***")
+	return secretShapes().ReplaceAllString(userinfo().ReplaceAllString(s, "$1***@"), "$1$2***")
 }
 
 func replaceAll(s, secret string) string { return strings.ReplaceAll(s, secret, "***") }

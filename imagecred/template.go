@@ -78,7 +78,7 @@ func Template(o TemplateOptions) (config string, flags []string, err error) {
 
 // yamlText quotes a text where YAML might read it as something else.
 func yamlText(s string) string {
-	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-./_") == "" && strings.ContainsAny(s, "abcdefghijklmnopqrstuvwxyz") && !strings.HasPrefix(s, "-") && !yaml11Bool.MatchString(s) && s != "null" {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-./_") == "" && strings.ContainsAny(s, "abcdefghijklmnopqrstuvwxyz") && !strings.HasPrefix(s, "-") && !yaml11Bool().MatchString(s) && s != "null" {
 		return s
 	}
 	return fmt.Sprintf("%q", s)

@@ -2,9 +2,10 @@ package imagecred
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // tokens applies the rules of tokenAttributes.
@@ -119,8 +120,8 @@ const (
 )
 
 var (
-	subdomainExp = regexp.MustCompile("^" + subdomainForm + "$")
-	keyNameExp   = regexp.MustCompile("^" + keyNameForm + "$")
+	subdomainExp = lazyexp.New("^" + subdomainForm + "$")
+	keyNameExp   = lazyexp.New("^" + keyNameForm + "$")
 )
 
 // qualifiedName says what is wrong with an annotation key.
@@ -138,7 +139,7 @@ func qualifiedName(key string) []string {
 		if len(prefix) > maxSubdomain {
 			out = append(out, fmt.Sprintf("prefix part must be no more than %d bytes", maxSubdomain))
 		}
-		if !subdomainExp.MatchString(prefix) {
+		if !subdomainExp().MatchString(prefix) {
 			out = append(out, "prefix part "+subdomainRule)
 		}
 	}
@@ -148,7 +149,7 @@ func qualifiedName(key string) []string {
 	case len(name) > maxKeyName:
 		out = append(out, fmt.Sprintf("name part must be no more than %d bytes", maxKeyName))
 	}
-	if !keyNameExp.MatchString(name) {
+	if !keyNameExp().MatchString(name) {
 		out = append(out, "name part "+keyNameRule)
 	}
 	return out

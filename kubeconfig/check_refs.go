@@ -2,12 +2,12 @@ package kubeconfig
 
 import (
 	"net/url"
-	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/kubecred/kubecred/finding"
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // index is where a client finds each name: in the first file that defines it.
@@ -179,10 +179,10 @@ func userNames(files []*File) []string {
 	return out
 }
 
-var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+var dnsLabel = lazyexp.New(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
 func (c *checker) namespace(who string, ctx Context) {
-	if n := ctx.Namespace; n.Value != "" && !dnsLabel.MatchString(n.Value) {
+	if n := ctx.Namespace; n.Value != "" && !dnsLabel().MatchString(n.Value) {
 		f := c.add("KC122", who, n.Place, "the namespace %s is no name that Kubernetes allows", quoted(n.Value))
 		f.Details = []string{"a client says: namespace " + quote(n.Value) + " for context " + quote(ctx.Name.Value) + " does not conform to the kubernetes DNS_LABEL rules"}
 		f.Fix = finding.Fix{Summary: "small letters, digits and dashes, at most 63"}

@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // MaxSize is the largest kubeconfig that is read, in bytes. A file of ten
@@ -134,13 +135,13 @@ func (f *File) encoding() error {
 	return nil
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+var yamlLine = lazyexp.New(`^yaml: (?:line (\d+): )?(.*)$`)
 
 // syntaxError puts the YAML library's complaint into words that hold no value of
 // the file, and finds the column where it can.
 func (f *File) syntaxError(err error) error {
 	text, _, _ := strings.Cut(err.Error(), "\n")
-	m := yamlLine.FindStringSubmatch(text)
+	m := yamlLine().FindStringSubmatch(text)
 	if m == nil {
 		return &SyntaxError{Reason: "not valid YAML"}
 	}

@@ -2,12 +2,13 @@ package kubeconfig
 
 import (
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // jsonType is the type that a value has once a client has turned the YAML into
@@ -36,7 +37,7 @@ var boolWords = func() map[string]bool {
 	return m
 }()
 
-var yamlFloat = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
+var yamlFloat = lazyexp.New(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
 
 // scalarType is the type that a client gives a scalar, by the rules of
 // go.yaml.in/yaml/v2 resolve.go, which sigs.k8s.io/yaml reads kubeconfigs with.
@@ -100,7 +101,7 @@ func yamlNumber(v string) (float64, bool) {
 	if u, err := strconv.ParseUint(plain, 0, 64); err == nil {
 		return float64(u), true
 	}
-	if yamlFloat.MatchString(plain) {
+	if yamlFloat().MatchString(plain) {
 		if f, err := strconv.ParseFloat(plain, 64); err == nil {
 			return f, true
 		}

@@ -2,11 +2,12 @@ package kubeconfig
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // Mask is what stands in place of a secret in anything that is shown.
@@ -14,10 +15,10 @@ const Mask = "********"
 
 // secretName tells names of environment variables, flags and keys whose value is
 // a secret.
-var secretName = regexp.MustCompile(`(?i)(secret|token|passw|passphrase|credential|private|api[-_]?key|access[-_]?key|client[-_]?key|auth$|_key$|-key$|^key$|pat$)`)
+var secretName = lazyexp.New(`(?i)(secret|token|passw|passphrase|credential|private|api[-_]?key|access[-_]?key|client[-_]?key|auth$|_key$|-key$|^key$|pat$)`)
 
 // harmlessName tells names that look like secrets and are not.
-var harmlessName = regexp.MustCompile(`(?i)(token[-_]?file|key[-_]?file|key[-_]?path|token[-_]?path|_file$|-file$|[-_]path$|cache|token[-_]?type|expir|client[-_]?id|token[-_]?url|endpoint|issuer|scope|cluster[-_]?id|access[-_]?key[-_]?id|credentials?[-_]?source|get[-_]?token|token[-_]?only|token[-_]?id$|process$)`)
+var harmlessName = lazyexp.New(`(?i)(token[-_]?file|key[-_]?file|key[-_]?path|token[-_]?path|_file$|-file$|[-_]path$|cache|token[-_]?type|expir|client[-_]?id|token[-_]?url|endpoint|issuer|scope|cluster[-_]?id|access[-_]?key[-_]?id|credentials?[-_]?source|get[-_]?token|token[-_]?only|token[-_]?id$|process$)`)
 
 // secretWords are parts of every name that secretName finds, to pass over the
 // many others without a regular expression.
@@ -29,15 +30,15 @@ func isSecretName(name string) bool {
 	if !slices.ContainsFunc(secretWords, func(w string) bool { return strings.Contains(lower, w) }) {
 		return false
 	}
-	return secretName.MatchString(name) && !harmlessName.MatchString(name)
+	return secretName().MatchString(name) && !harmlessName().MatchString(name)
 }
 
 // secretValue tells values that are secrets whatever their name.
-var secretValue = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.|k8s-aws-v1\.[A-Za-z0-9_-]{8,}|-----BEGIN [A-Z ]*PRIVATE KEY|\bgh[pousr]_[A-Za-z0-9]{20,}|\bglpat-[A-Za-z0-9_-]{10,}|\bdop_v1_[a-f0-9]{20,}|\bya29\.[A-Za-z0-9_-]{10,}`)
+var secretValue = lazyexp.New(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.|k8s-aws-v1\.[A-Za-z0-9_-]{8,}|-----BEGIN [A-Z ]*PRIVATE KEY|\bgh[pousr]_[A-Za-z0-9]{20,}|\bglpat-[A-Za-z0-9_-]{10,}|\bdop_v1_[a-f0-9]{20,}|\bya29\.[A-Za-z0-9_-]{10,}`)
 
 func looksSecret(v string) bool {
 	const shortest = 15 // of what secretValue finds
-	return len(v) >= shortest && secretValue.MatchString(v)
+	return len(v) >= shortest && secretValue().MatchString(v)
 }
 
 // Masker hides the secrets of kubeconfigs in text that is shown.
@@ -130,10 +131,10 @@ func argSecrets(x *Exec) []argSecret {
 }
 
 // behindName finds values that stand behind the name of a secret, in comments too.
-var behindName = regexp.MustCompile(`(?i)((?:token|password|passwd|client-key-data|secret|access[-_]?key|api[-_]?key|refresh[-_]token|id[-_]token)[A-Za-z0-9_-]*["']?\s*[:=]\s*["']?)([^\s"',}\]]+)`)
+var behindName = lazyexp.New(`(?i)((?:token|password|passwd|client-key-data|secret|access[-_]?key|api[-_]?key|refresh[-_]token|id[-_]token)[A-Za-z0-9_-]*["']?\s*[:=]\s*["']?)([^\s"',}\]]+)`)
 
 // userInfo is a name and password within a URL.
-var userInfo = regexp.MustCompile(`(://)[^/\s"'@]+@`)
+var userInfo = lazyexp.New(`(://)[^/\s"'@]+@`)
 
 // Values returns a text with the secrets of the files masked, and whatever is a
 // secret by its shape.
@@ -141,17 +142,17 @@ func (m *Masker) Values(s string) string {
 	for _, v := range m.values {
 		s = strings.ReplaceAll(s, v, Mask)
 	}
-	s = secretValue.ReplaceAllString(s, Mask)
-	return userInfo.ReplaceAllString(s, "${1}"+Mask+"@")
+	s = secretValue().ReplaceAllString(s, Mask)
+	return userInfo().ReplaceAllString(s, "${1}"+Mask+"@")
 }
 
 // Line returns a line of a file with its secrets masked: those of Values, and
 // what stands behind the name of a secret, in a comment too.
 func (m *Masker) Line(s string) string {
 	s = m.Values(s)
-	return behindName.ReplaceAllStringFunc(s, func(hit string) string {
-		g := behindName.FindStringSubmatch(hit)
-		if harmlessName.MatchString(g[1]) || strings.HasPrefix(g[2], Mask) {
+	return behindName().ReplaceAllStringFunc(s, func(hit string) string {
+		g := behindName().FindStringSubmatch(hit)
+		if harmlessName().MatchString(g[1]) || strings.HasPrefix(g[2], Mask) {
 			return hit
 		}
 		return g[1] + Mask

@@ -10,10 +10,10 @@ package cloudwatch
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // Scheme begins the name of such a source.
@@ -29,12 +29,12 @@ type Location struct {
 // Group is a log group and how a person called it.
 type Group struct{ Name, LogGroup string }
 
-var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
+var regionName = lazyexp.New(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
 
 // Long repetitions take long to compile: every start of the program would.
 var (
-	clusterName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`) })
-	groupName   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^/[A-Za-z0-9_./#-]{1,511}$`) })
+	clusterName = lazyexp.New(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
+	groupName   = lazyexp.New(`^/[A-Za-z0-9_./#-]{1,511}$`)
 )
 
 // Parse reads a source's name. A log group with another name than EKS gives is
@@ -45,7 +45,7 @@ func Parse(name string) (Location, error) {
 		return Location{}, fmt.Errorf("%s: a source in CloudWatch is written %sREGION/CLUSTER", name, Scheme)
 	}
 	region, clusters, _ := strings.Cut(rest, "/")
-	if !regionName.MatchString(region) {
+	if !regionName().MatchString(region) {
 		return Location{}, fmt.Errorf("%s: %q is no region: write %sREGION/CLUSTER, such as %seu-west-1/prod", name, region, Scheme, Scheme)
 	}
 	l := Location{Region: region}

@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/smithy-go"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // The questions, in the language of Logs Insights
@@ -35,7 +37,7 @@ func accountsQuery(accounts []string) string {
 	return onlyAudit + `| filter @message like /"username":"(` + strings.Join(quoted, "|") + `)"/` + inOrder
 }
 
-var accountUser = regexp.MustCompile(`^system:serviceaccount:[a-z0-9-]+:[a-z0-9.-]+$`)
+var accountUser = lazyexp.New(`^system:serviceaccount:[a-z0-9-]+:[a-z0-9.-]+$`)
 
 // markedAccount is the user of an event that carries the mark, "" for another.
 func markedAccount(row []byte) string {
@@ -43,7 +45,7 @@ func markedAccount(row []byte) string {
 		User        struct{ Username string }
 		Annotations map[string]string
 	}
-	if json.Unmarshal(row, &e) != nil || e.Annotations["authentication.k8s.io/stale-token"] == "" || !accountUser.MatchString(e.User.Username) {
+	if json.Unmarshal(row, &e) != nil || e.Annotations["authentication.k8s.io/stale-token"] == "" || !accountUser().MatchString(e.User.Username) {
 		return ""
 	}
 	return e.User.Username

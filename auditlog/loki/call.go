@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // limitError says that Loki allows fewer entries for a page.
@@ -163,13 +165,13 @@ func entries(body []byte) ([]entry, error) {
 
 // The subject of a mark: what comes back are lines that hold one, so a wrong
 // hit only makes the second question wider.
-var subject = regexp.MustCompile(`subject: system:serviceaccount:([a-z0-9.-]+:[a-z0-9.-]+), seconds after`)
+var subject = lazyexp.New(`subject: system:serviceaccount:([a-z0-9.-]+:[a-z0-9.-]+), seconds after`)
 
 func noteMark(line string, marked map[string]bool) {
 	if marked == nil {
 		return
 	}
-	for _, m := range subject.FindAllStringSubmatch(line, -1) {
+	for _, m := range subject().FindAllStringSubmatch(line, -1) {
 		marked[m[1]] = true
 	}
 }

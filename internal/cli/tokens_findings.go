@@ -3,12 +3,12 @@ package cli
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/kubecred/kubecred/finding"
+	"github.com/kubecred/kubecred/internal/lazyexp"
 	"github.com/kubecred/kubecred/satoken"
 )
 
@@ -185,12 +185,12 @@ func mending(o *satoken.Offender) string {
 }
 
 // safeName is what a name must look like to be put into a command.
-var safeName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+var safeName = lazyexp.New(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 
 // restartCommand gives the pods of a workload new tokens, or shows what owns
 // them where their names don't tell.
 func restartCommand(g workloadTokens, t satoken.Token) string {
-	if !safeName.MatchString(g.namespace) || !safeName.MatchString(g.workload.Name) {
+	if !safeName().MatchString(g.namespace) || !safeName().MatchString(g.workload.Name) {
 		return ""
 	}
 	switch g.workload.Kind {

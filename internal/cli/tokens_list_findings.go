@@ -161,7 +161,7 @@ func imageMending(o *calendar.Offender) string {
 func rolloutRestart(r cluster.Ref) string {
 	switch r.Kind {
 	case "Deployment", "DaemonSet", "StatefulSet":
-		if safeName.MatchString(r.Namespace) && safeName.MatchString(r.Name) {
+		if safeName().MatchString(r.Namespace) && safeName().MatchString(r.Name) {
 			return fmt.Sprintf("kubectl -n %s rollout restart %s", r.Namespace, r)
 		}
 	}

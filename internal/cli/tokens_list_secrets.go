@@ -80,7 +80,7 @@ func (l tokenList) withSecret(f finding.Finding, s calendar.Secret) finding.Find
 // kubectlSecret is a command about a secret, "" where its names are not safe to
 // put into one.
 func kubectlSecret(verb string, s calendar.Secret, rest string) string {
-	if !safeName.MatchString(s.Namespace) || !safeName.MatchString(s.Name) {
+	if !safeName().MatchString(s.Namespace) || !safeName().MatchString(s.Name) {
 		return ""
 	}
 	return fmt.Sprintf("kubectl -n %s %s %s%s", s.Namespace, verb, s.Name, rest)

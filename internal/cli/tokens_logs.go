@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/kubecred/kubecred/auditlog"
 	"github.com/kubecred/kubecred/auditlog/cloudwatch"
 	"github.com/kubecred/kubecred/auditlog/loki"
+	"github.com/kubecred/kubecred/internal/lazyexp"
 	"github.com/kubecred/kubecred/satoken"
 )
 
@@ -60,7 +60,7 @@ func (a *app) logs(ctx context.Context, names []string, o tokenOptions, now time
 				return nil, err
 			}
 			files = append(files, engine)
-		case scheme.MatchString(name) && !exists(name):
+		case scheme().MatchString(name) && !exists(name):
 			return nil, fmt.Errorf("%s: no engine of this kind is known: give a file, a directory, -, cloudwatch://REGION/CLUSTER or loki+https://HOST/?query=SELECTOR", name)
 		default:
 			files = append(files, auditlog.Path(name))
@@ -125,7 +125,7 @@ func together(a, b satoken.Judgement) satoken.Judgement {
 }
 
 // scheme is how an address begins that is no path.
-var scheme = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://`)
+var scheme = lazyexp.New(`^[a-z][a-z0-9+.-]*://`)
 
 func exists(name string) bool {
 	_, err := os.Stat(name)

@@ -6,18 +6,18 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/kubecred/kubecred/finding"
 	"github.com/kubecred/kubecred/internal/cluster"
+	"github.com/kubecred/kubecred/internal/lazyexp"
 	"github.com/kubecred/kubecred/internal/restart"
 	"github.com/kubecred/kubecred/satoken"
 )
 
-var workloadArg = regexp.MustCompile(`^(?:([a-z0-9][a-z0-9.-]*)/)?([a-zA-Z]+)/([a-z0-9][a-z0-9.-]*)$`)
+var workloadArg = lazyexp.New(`^(?:([a-z0-9][a-z0-9.-]*)/)?([a-zA-Z]+)/([a-z0-9][a-z0-9.-]*)$`)
 
 var workloadKinds = map[string]cluster.Ref{
 	"deployment": {Kind: "Deployment", APIVersion: "apps/v1"}, "daemonset": {Kind: "DaemonSet", APIVersion: "apps/v1"},
@@ -75,7 +75,7 @@ func (o restartOptions) split(args []string) (named []cluster.Ref, sources []str
 
 // workload reads NAMESPACE/KIND/NAME or KIND/NAME.
 func (o restartOptions) workload(arg string) (cluster.Ref, bool, error) {
-	m := workloadArg.FindStringSubmatch(arg)
+	m := workloadArg().FindStringSubmatch(arg)
 	if m == nil {
 		return cluster.Ref{}, false, nil
 	}

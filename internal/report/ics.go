@@ -5,12 +5,12 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/kubecred/kubecred/finding"
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // ics is a calendar (RFC 5545): an event for each thing that breaks on a day to
@@ -38,14 +38,14 @@ func (c ics) Handle(r finding.Report) error {
 }
 
 // podCount ends the subject of a workload's finding.
-var podCount = regexp.MustCompile(`, \d+ pods?$`)
+var podCount = lazyexp.New(`, \d+ pods?$`)
 
 // what is the thing that breaks, by a name that stays the same from run to run: a
 // workload, whatever is found of it and however many pods it has. On the other
 // roads each finding is a matter of its own.
 func what(f finding.Finding) string {
 	if f.Road == finding.Pod {
-		return podCount.ReplaceAllString(f.Subject, "")
+		return podCount().ReplaceAllString(f.Subject, "")
 	}
 	return f.Code + "\x00" + f.Subject
 }
