@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // audienceVerb is what a node must be allowed to do with an audience that no
@@ -26,9 +25,8 @@ func (c *Client) nodeMayRequest(ctx context.Context, node, namespace, account, a
 		User: "system:node:" + node, Groups: []string{"system:nodes", "system:authenticated"},
 		ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: audienceVerb, Version: "v1", Resource: audience, Namespace: namespace, Name: account},
 	}}
-	answer, err := c.kube.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
-	if err != nil {
+	if err := c.kube.authorization.create(ctx, "subjectaccessreviews", review); err != nil {
 		return false, explain(err, fmt.Sprintf("the right of nodes to the audience %q", audience), c.Name)
 	}
-	return answer.Status.Allowed, nil
+	return review.Status.Allowed, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -26,8 +27,8 @@ func (b Budget) Covers(podLabels map[string]string) bool {
 func (c *Client) Budgets(ctx context.Context, namespace string) ([]Budget, error) {
 	var out []Budget
 	err := pages(ctx, namespace, metav1.ListOptions{}, func(ctx context.Context, ns string, o metav1.ListOptions) (string, error) {
-		list, err := c.kube.PolicyV1().PodDisruptionBudgets(ns).List(ctx, o)
-		if err != nil {
+		var list policyv1.PodDisruptionBudgetList
+		if err := c.kube.policy.list(ctx, "poddisruptionbudgets", ns, o, &list); err != nil {
 			return "", err
 		}
 		for i := range list.Items {

@@ -7,7 +7,6 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -38,7 +37,8 @@ type ImageSecret struct {
 
 // ImagePod reads a pod with its service account and its imagePullSecrets.
 func (c *Client) ImagePod(ctx context.Context, namespace, name string) (ImagePod, error) {
-	pod, err := c.kube.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+	var pod corev1.Pod
+	err := c.kube.core.get(ctx, "pods", namespace, name, &pod)
 	if err != nil {
 		return ImagePod{}, explain(err, "pod "+namespace+"/"+name, c.Name)
 	}
@@ -47,7 +47,7 @@ func (c *Client) ImagePod(ctx context.Context, namespace, name string) (ImagePod
 		return ImagePod{}, err
 	}
 	p.Name, p.UID, p.Node = pod.Name, string(pod.UID), pod.Spec.NodeName
-	p.audiences = volumeAudiences(pod)
+	p.audiences = volumeAudiences(&pod)
 	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
 		for i := range containers {
 			p.Images = append(p.Images, containers[i].Image)
@@ -67,7 +67,8 @@ func (c *Client) ImageAccount(ctx context.Context, namespace, name string) (Imag
 	if name == "" {
 		return p, nil
 	}
-	account, err := c.kube.CoreV1().ServiceAccounts(namespace).Get(ctx, name, metav1.GetOptions{})
+	var account corev1.ServiceAccount
+	err := c.kube.core.get(ctx, "serviceaccounts", namespace, name, &account)
 	if err != nil {
 		return p, explain(err, "service account "+namespace+"/"+name, c.Name)
 	}
@@ -84,7 +85,8 @@ func (c *Client) imageSecrets(ctx context.Context, namespace string, refs []core
 		if ref.Name == "" {
 			continue
 		}
-		secret, err := c.kube.CoreV1().Secrets(namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+		var secret corev1.Secret
+		err := c.kube.core.get(ctx, "secrets", namespace, ref.Name, &secret)
 		switch {
 		case apierrors.IsNotFound(err):
 			out = append(out, ImageSecret{Name: ref.Name, Missing: true})
@@ -144,9 +146,8 @@ func (c *Client) ImageToken(ctx context.Context, p ImagePod, audience string) (s
 	if p.UID != "" {
 		request.Spec.BoundObjectRef = &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: p.Name, UID: types.UID(p.UID)}
 	}
-	answer, err := c.kube.CoreV1().ServiceAccounts(p.Namespace).CreateToken(ctx, p.Account, request, metav1.CreateOptions{})
-	if err != nil {
+	if err := c.kube.core.createIn(ctx, "serviceaccounts", p.Namespace, p.Account, "token", request); err != nil {
 		return "", explain(err, "a token of service account "+p.Namespace+"/"+p.Account, c.Name)
 	}
-	return answer.Status.Token, nil
+	return request.Status.Token, nil
 }

@@ -46,7 +46,8 @@ var secretResource = schema.GroupVersionResource{Version: "v1", Resource: "secre
 
 func (r *reader) readAccounts(ctx context.Context) error {
 	return r.each(ctx, "serviceaccounts", metav1.ListOptions{}, listing{page: func(ctx context.Context, ns string, o metav1.ListOptions) (string, error) {
-		list, err := r.kube.CoreV1().ServiceAccounts(ns).List(ctx, o)
+		var list corev1.ServiceAccountList
+		err := r.kube.core.list(ctx, "serviceaccounts", ns, o, &list)
 		if err != nil {
 			return "", err
 		}
@@ -93,7 +94,8 @@ func (r *reader) readSecrets(ctx context.Context) error {
 	if len(r.out.Secrets) == 0 {
 		return nil
 	}
-	m, err := r.kube.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, trackingConfigMap, metav1.GetOptions{})
+	var m corev1.ConfigMap
+	err := r.kube.core.get(ctx, "configmaps", metav1.NamespaceSystem, trackingConfigMap, &m)
 	switch {
 	case err == nil:
 		r.out.TrackedSince = day(m.Data[trackingKey])

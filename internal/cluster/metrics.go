@@ -26,7 +26,7 @@ type Metrics struct {
 // readMetrics reads the API server's own metrics where it can: they only add to
 // what the rest says, so no failure here ends the reading.
 func (r *reader) readMetrics(ctx context.Context) error {
-	body, err := r.kube.Discovery().RESTClient().Get().AbsPath("/metrics").
+	body, err := r.kube.core.client.Get().AbsPath("/metrics").
 		SetHeader("Accept", "text/plain").Stream(ctx)
 	if err != nil && ctx.Err() == nil {
 		r.deny("/metrics", "", err)

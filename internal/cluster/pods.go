@@ -42,8 +42,8 @@ func (r *reader) readPods(ctx context.Context) error {
 	}
 	err := r.each(ctx, "pods", metav1.ListOptions{}, listing{
 		page: func(ctx context.Context, ns string, o metav1.ListOptions) (string, error) {
-			list, err := r.kube.CoreV1().Pods(ns).List(ctx, o)
-			if err != nil {
+			var list corev1.PodList
+			if err := r.kube.core.list(ctx, "pods", ns, o, &list); err != nil {
 				return "", err
 			}
 			for i := range list.Items {
@@ -52,7 +52,7 @@ func (r *reader) readPods(ctx context.Context) error {
 			return list.Continue, nil
 		},
 		watch: func(ctx context.Context, ns string, o metav1.ListOptions) (watch.Interface, error) {
-			return r.streamKube.CoreV1().Pods(ns).Watch(ctx, o)
+			return r.streamKube.core.watch(ctx, "pods", ns, o)
 		},
 		keep: func(o runtime.Object) {
 			if p, ok := o.(*corev1.Pod); ok {

@@ -31,8 +31,8 @@ func (c *Client) Bindings(ctx context.Context, user string, groups []string) ([]
 	}
 	options := metav1.ListOptions{Limit: pageSize}
 	for {
-		list, err := c.kube.RbacV1().ClusterRoleBindings().List(ctx, options)
-		if err != nil {
+		var list rbacv1.ClusterRoleBindingList
+		if err := c.kube.rbac.list(ctx, "clusterrolebindings", "", options, &list); err != nil {
 			return nil, fmt.Errorf("listing ClusterRoleBindings: %w", err)
 		}
 		for i := range list.Items {
@@ -44,8 +44,8 @@ func (c *Client) Bindings(ctx context.Context, user string, groups []string) ([]
 		}
 	}
 	for {
-		list, err := c.kube.RbacV1().RoleBindings("").List(ctx, options)
-		if err != nil {
+		var list rbacv1.RoleBindingList
+		if err := c.kube.rbac.list(ctx, "rolebindings", "", options, &list); err != nil {
 			return nil, fmt.Errorf("listing RoleBindings: %w", err)
 		}
 		for i := range list.Items {
@@ -73,13 +73,13 @@ type Access struct {
 func (c *Client) May(ctx context.Context, user string, groups []string, questions []Access) ([]Access, error) {
 	out := make([]Access, len(questions))
 	for i, q := range questions {
-		r, err := c.kube.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
+		r := &authorizationv1.SubjectAccessReview{
 			Spec: authorizationv1.SubjectAccessReviewSpec{
 				User: user, Groups: append(slices.Clone(groups), "system:authenticated"),
 				ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: q.Verb, Group: q.Group, Resource: q.Resource, Namespace: q.Namespace},
 			},
-		}, metav1.CreateOptions{})
-		if err != nil {
+		}
+		if err := c.kube.authorization.create(ctx, "subjectaccessreviews", r); err != nil {
 			return nil, fmt.Errorf("asking whether %s may %s %s: %w", user, q.Verb, q.Resource, err)
 		}
 		q.Allowed, q.Reason = r.Status.Allowed, r.Status.Reason

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 )
@@ -20,10 +19,10 @@ var ErrNothingReadable = errors.New("listing pods is forbidden")
 type Client struct {
 	// Name is how reports call the cluster.
 	Name string
-	kube kubernetes.Interface
+	kube *kube
 	meta metadata.Interface
 	// The same without a bound for the whole of an answer, for streams.
-	streamKube kubernetes.Interface
+	streamKube *kube
 	streamMeta metadata.Interface
 }
 
@@ -51,17 +50,17 @@ func newClient(config *rest.Config, name string) (*Client, error) {
 	config = rest.CopyConfig(config)
 	config.ContentType = "application/vnd.kubernetes.protobuf"
 	config.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
-	kube, err := kubernetes.NewForConfig(config)
+	typed, err := newKube(config)
 	if err != nil {
 		return nil, err
 	}
 	config = rest.CopyConfig(config)
 	config.Timeout = 0
-	streamKube, err := kubernetes.NewForConfig(config)
+	streamKube, err := newKube(config)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{Name: name, kube: kube, meta: meta, streamKube: streamKube, streamMeta: streamMeta}, nil
+	return &Client{Name: name, kube: typed, meta: meta, streamKube: streamKube, streamMeta: streamMeta}, nil
 }
 
 var (
@@ -130,7 +129,7 @@ func (r *reader) podsDenied() bool {
 // version asks something cheap first, so that a wrong address or credential
 // gives one clear error.
 func (r *reader) version(ctx context.Context) error {
-	body, err := r.kube.Discovery().RESTClient().Get().AbsPath("/version").Do(ctx).Raw()
+	body, err := r.kube.core.client.Get().AbsPath("/version").Do(ctx).Raw()
 	if refused(err) {
 		return nil
 	}

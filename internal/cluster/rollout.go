@@ -11,7 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
@@ -89,22 +88,21 @@ func (e ErrGone) Error() string { return e.Ref.Namespace + "/" + e.Ref.String() 
 func (c *Client) Rollout(ctx context.Context, r Ref) (Rollout, error) {
 	var out Rollout
 	var err error
-	apps := c.kube.AppsV1()
 	switch r.Kind {
 	case "Deployment":
-		var d *appsv1.Deployment
-		if d, err = apps.Deployments(r.Namespace).Get(ctx, r.Name, metav1.GetOptions{}); err == nil {
-			out = fromDeployment(d)
+		var d appsv1.Deployment
+		if err = c.kube.apps.get(ctx, "deployments", r.Namespace, r.Name, &d); err == nil {
+			out = fromDeployment(&d)
 		}
 	case "DaemonSet":
-		var d *appsv1.DaemonSet
-		if d, err = apps.DaemonSets(r.Namespace).Get(ctx, r.Name, metav1.GetOptions{}); err == nil {
-			out = fromDaemonSet(d)
+		var d appsv1.DaemonSet
+		if err = c.kube.apps.get(ctx, "daemonsets", r.Namespace, r.Name, &d); err == nil {
+			out = fromDaemonSet(&d)
 		}
 	case "StatefulSet":
-		var s *appsv1.StatefulSet
-		if s, err = apps.StatefulSets(r.Namespace).Get(ctx, r.Name, metav1.GetOptions{}); err == nil {
-			out = fromStatefulSet(s)
+		var s appsv1.StatefulSet
+		if err = c.kube.apps.get(ctx, "statefulsets", r.Namespace, r.Name, &s); err == nil {
+			out = fromStatefulSet(&s)
 		}
 	default:
 		return out, fmt.Errorf("%s/%s: a %s cannot be restarted by its template", r.Namespace, r, r.Kind)
@@ -209,14 +207,13 @@ func (c *Client) Restart(ctx context.Context, r Rollout, at time.Time) error {
 	// kubectl may own the annotation from an earlier restart: force takes it over.
 	force := true
 	o := metav1.PatchOptions{FieldManager: fieldManager, Force: &force}
-	apps := c.kube.AppsV1()
 	switch r.Ref.Kind {
 	case "Deployment":
-		_, err = apps.Deployments(r.Ref.Namespace).Patch(ctx, r.Ref.Name, types.ApplyPatchType, body, o)
+		err = c.kube.apps.apply(ctx, "deployments", r.Ref.Namespace, r.Ref.Name, body, o)
 	case "DaemonSet":
-		_, err = apps.DaemonSets(r.Ref.Namespace).Patch(ctx, r.Ref.Name, types.ApplyPatchType, body, o)
+		err = c.kube.apps.apply(ctx, "daemonsets", r.Ref.Namespace, r.Ref.Name, body, o)
 	case "StatefulSet":
-		_, err = apps.StatefulSets(r.Ref.Namespace).Patch(ctx, r.Ref.Name, types.ApplyPatchType, body, o)
+		err = c.kube.apps.apply(ctx, "statefulsets", r.Ref.Namespace, r.Ref.Name, body, o)
 	default:
 		return fmt.Errorf("%s/%s: a %s cannot be restarted by its template", r.Ref.Namespace, r.Ref, r.Ref.Kind)
 	}

@@ -24,8 +24,8 @@ func (c *Client) ProcessesOf(ctx context.Context, r Rollout) (map[string][]Proce
 	out := map[string][]Process{}
 	o := metav1.ListOptions{LabelSelector: labels.SelectorFromSet(r.Labels).String()}
 	err := pages(ctx, r.Ref.Namespace, o, func(ctx context.Context, ns string, o metav1.ListOptions) (string, error) {
-		list, err := c.kube.CoreV1().Pods(ns).List(ctx, o)
-		if err != nil {
+		var list corev1.PodList
+		if err := c.kube.core.list(ctx, "pods", ns, o, &list); err != nil {
 			return "", err
 		}
 		for i := range list.Items {
