@@ -24,6 +24,9 @@ type Edit struct {
 	Notes []Note
 	// What a diff of the two texts counts.
 	LinesChanged, LinesAdded, LinesRemoved int
+
+	before  []byte
+	splices []splice
 }
 
 // Change is one thing that an edit does.
@@ -91,7 +94,7 @@ type insertion struct {
 }
 
 func (p *planner) edit() (*Edit, error) {
-	e := &Edit{Data: p.f.Data, Changes: p.changes, Notes: p.notes}
+	e := &Edit{Data: p.f.Data, Changes: p.changes, Notes: p.notes, before: p.f.Data}
 	if len(p.splices) == 0 {
 		return e, nil
 	}
@@ -113,7 +116,7 @@ func (p *planner) edit() (*Edit, error) {
 	if err != nil {
 		return nil, &RefusedError{p.changes[0].Place, err.Error()}
 	}
-	e.Data = data
+	e.Data, e.splices = data, p.splices
 	e.LinesChanged, e.LinesAdded, e.LinesRemoved = p.f.countLines(p.splices)
 	return e, nil
 }

@@ -148,6 +148,7 @@ func checkEdit(t *testing.T, f *File, to string) {
 		t.Fatal(err)
 	}
 	outside(t, f, p)
+	checkDiff(t, e, f.Data)
 	g, err := Parse("again", e.Data)
 	if err != nil {
 		t.Fatalf("the result can't be read: %v\n%q", err, e.Data)

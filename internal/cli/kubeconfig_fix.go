@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
 	"github.com/kubecred/kubecred/kubeconfig"
@@ -290,9 +289,8 @@ func editDiff(e *edited, mask *kubeconfig.Masker) string {
 	if !e.changes() {
 		return ""
 	}
-	text := string(diff.Diff(e.path, e.before, e.path, e.edit.Data))
+	text := e.edit.Diff(e.path, e.before)
 	// The masker knows the secrets of what was there; what is added holds none.
-	_, text, _ = strings.Cut(text, "\n") // the line "diff a b", which patch does not need
 	var b strings.Builder
 	for line := range strings.SplitAfterSeq(text, "\n") {
 		b.WriteString(mask.Line(line))
