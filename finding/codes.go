@@ -1,6 +1,7 @@
 package finding
 
 import (
+	"bytes"
 	"embed"
 	"encoding/json"
 	"fmt"
@@ -39,27 +40,48 @@ type Message struct {
 //go:embed codes/*.json
 var codeFiles embed.FS
 
-type catalogue struct {
-	codes  []Code
-	byCode map[string]int
-}
-
 type messageMatch struct {
 	re   *regexp.Regexp
 	code int
 }
 
-var load = sync.OnceValue(func() catalogue {
-	c, err := readCodes(codeFiles)
+var load = sync.OnceValue(func() []Code {
+	codes, err := readCodes(codeFiles)
 	if err != nil {
 		panic(err) // the data is part of the program and tested
 	}
-	return c
+	return codes
+})
+
+// entries holds for each code what reads it. A command has use for a few codes, and
+// to read them all takes longer than most commands do.
+var entries = sync.OnceValue(func() map[string]func() Code {
+	out := map[string]func() Code{}
+	names, _ := fs.Glob(codeFiles, "codes/*.json")
+	for _, name := range names {
+		data, _ := codeFiles.ReadFile(name)
+		for {
+			before, rest, ok := bytes.Cut(data, []byte(`"code": "`)) // the first key of an entry
+			if !ok {
+				break
+			}
+			entry := data[bytes.LastIndexByte(before, '{'):]
+			code, _, _ := bytes.Cut(rest, []byte(`"`))
+			out[string(code)] = sync.OnceValue(func() (c Code) {
+				if err := json.NewDecoder(bytes.NewReader(entry)).Decode(&c); err != nil {
+					panic(fmt.Errorf("finding: %s: %w", code, err)) // as above
+				}
+				return c
+			})
+			data = rest
+		}
+	}
+	return out
 })
 
 var compiled = sync.OnceValue(func() []messageMatch {
 	var out []messageMatch
-	for i, c := range load().codes {
+	for i, c := range load() {
 		for _, m := range c.Messages {
 			out = append(out, messageMatch{regexp.MustCompile(m.Pattern), i})
 		}
@@ -67,46 +89,44 @@ var compiled = sync.OnceValue(func() []messageMatch {
 	return out
 })
 
-func readCodes(files fs.FS) (catalogue, error) {
-	c := catalogue{byCode: map[string]int{}}
+func readCodes(files fs.FS) ([]Code, error) {
+	var out []Code
 	names, err := fs.Glob(files, "codes/*.json")
 	if err != nil {
-		return c, err
+		return nil, err
 	}
 	for _, name := range names {
 		data, err := fs.ReadFile(files, name)
 		if err != nil {
-			return c, err
+			return nil, err
 		}
-		dec := json.NewDecoder(strings.NewReader(string(data)))
+		dec := json.NewDecoder(bytes.NewReader(data))
 		dec.DisallowUnknownFields()
 		var codes []Code
 		if err := dec.Decode(&codes); err != nil {
-			return c, fmt.Errorf("finding: %s: %w", name, err)
+			return nil, fmt.Errorf("finding: %s: %w", name, err)
 		}
-		c.codes = append(c.codes, codes...)
+		out = append(out, codes...)
 	}
-	slices.SortFunc(c.codes, func(a, b Code) int { return strings.Compare(a.Code, b.Code) })
-	for i, code := range c.codes {
-		if _, dup := c.byCode[code.Code]; dup {
-			return c, fmt.Errorf("finding: code %s is defined twice", code.Code)
+	slices.SortFunc(out, func(a, b Code) int { return strings.Compare(a.Code, b.Code) })
+	for i := 1; i < len(out); i++ {
+		if out[i].Code == out[i-1].Code {
+			return nil, fmt.Errorf("finding: code %s is defined twice", out[i].Code)
 		}
-		c.byCode[code.Code] = i
 	}
-	return c, nil
+	return out, nil
 }
 
 // Codes returns every code, in order.
-func Codes() []Code { return slices.Clone(load().codes) }
+func Codes() []Code { return slices.Clone(load()) }
 
 // Lookup returns what is known of a code such as "KC101"; case does not matter.
 func Lookup(code string) (Code, bool) {
-	c := load()
-	i, ok := c.byCode[strings.ToUpper(code)]
+	read, ok := entries()[strings.ToUpper(code)]
 	if !ok {
 		return Code{}, false
 	}
-	return c.codes[i], true
+	return read(), true
 }
 
 // Match returns the codes whose messages stand in the text, in the order of
@@ -116,7 +136,7 @@ func Match(text string) []Code {
 	last := -1
 	for _, m := range compiled() {
 		if m.code != last && m.re.MatchString(text) {
-			out = append(out, load().codes[m.code])
+			out = append(out, load()[m.code])
 			last = m.code
 		}
 	}

@@ -1,6 +1,7 @@
 package finding
 
 import (
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -76,6 +77,19 @@ func TestLookup(t *testing.T) {
 	}
 	if _, ok := Lookup("KC999"); ok {
 		t.Error("Lookup(KC999) found something")
+	}
+}
+
+// What is read of one code is what is read of all.
+func TestLookupFindsWhatCodesHas(t *testing.T) {
+	codes := Codes()
+	for _, want := range codes {
+		if got, ok := Lookup(want.Code); !ok || !reflect.DeepEqual(got, want) {
+			t.Errorf("Lookup(%s) = %+v, %v, want %+v", want.Code, got, ok, want)
+		}
+	}
+	if got := len(entries()); got != len(codes) {
+		t.Errorf("Lookup knows %d codes, want %d", got, len(codes))
 	}
 }
 
