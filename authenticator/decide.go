@@ -122,5 +122,8 @@ func (h *Handler) log(ctx context.Context, sum key, a *answer, cached string, to
 	add("endpoint", d.endpoint)
 	add("cluster", d.cluster)
 	attrs = append(attrs, slog.Duration("took", took))
-	h.o.Log.LogAttrs(ctx, level, message, attrs...)
+	// Not by the logger, which would find out each time that this line calls it.
+	r := slog.NewRecord(h.o.Now(), level, message, 0)
+	r.AddAttrs(attrs...)
+	_ = h.o.Log.Handler().Handle(ctx, r)
 }
