@@ -58,11 +58,10 @@ func load(ctx context.Context, s *server, unique bool, conns int, span time.Dura
 	runtime.GC()
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1 << 30))
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	if conns == 1 {
-		// Only one of client, server and stand-in has something to do at a time, so
-		// a second thread here would only take a processor from the server.
-		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	}
+	// Client and stand-in have one thread between them. On two processors another
+	// one would take turns with the threads of the server, and the p99 would tell
+	// how long a thread waits for its next turn, with the request that it was at.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	clients := make([]*client, conns)
 	var up errgroup
 	for i := range clients {
