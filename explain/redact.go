@@ -40,7 +40,7 @@ var secretShapes = sync.OnceValue(func() []*regexp.Regexp {
 })
 
 // harmless are values of a secret's key that are none.
-var harmless = lazyexp.New(`(?i)^(?:null|true|false|redacted|\.\.\.|<.*|\$.*|\{\{.*|x+|\*+|webhook|bearer|basic|oidc|jwt|required|expired|invalid|unauthorized|forbidden|expiredtoken\w*|accessdenied\w*|invalidclienttokenid|unrecognizedclientexception|nocredentialproviders|eof|none|nil|has|is|to|the|and|for|from|could|cannot|not|with|in|of|file|(?:data|var|local|module|each|self)\.[a-z][\w.\[\]*-]*|http\S*|/\S*|~\S*|arn:\S*)[\s,;:.]*$`)
+var harmless = lazyexp.New(`(?i)^(?:null|true|false|redacted|\.\.\.|<.*|\$.*|\{\{.*|x+|\*+|webhook|bearer|basic|oidc|jwt|required|expired|timed|waiting|invalid|unauthorized|forbidden|expiredtoken\w*|accessdenied\w*|invalidclienttokenid|unrecognizedclientexception|nocredentialproviders|eof|none|nil|has|is|to|the|and|for|from|could|cannot|not|with|in|of|file|(?:data|var|local|module|each|self)\.[a-z][\w.\[\]*-]*|http\S*|/\S*|~\S*|arn:\S*)[\s,;:.]*$`)
 
 // A token is no lower case word: "anonymous token: unexpected status" is prose.
 var (

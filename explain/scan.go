@@ -149,7 +149,7 @@ func (s *scan) match(p *pattern) (Sign, bool) {
 // foreign are the marks of lines in which something else failed than the showing
 // of a credential, in words that are the same: an admission webhook's
 // certificate, a container's own program.
-var foreign = lazyexp.New(`(?i)calling (?:admission )?webhook|failed to call webhook|OCI runtime|containerd task|(?:readiness|liveness|startup) probe`)
+var foreign = lazyexp.New(`(?i)calling (?:admission )?webhook|failed to call webhook|OCI runtime|containerd task|(?:readiness|liveness|startup) probe|oauth2[_-]?proxy|OAuth2 callback`)
 
 // matchLine finds the pattern in a line, with quotes made plain or as it is.
 func (s *scan) matchLine(p *pattern, i int) (Sign, bool) {
