@@ -1,9 +1,10 @@
 package explain
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/kubecred/kubecred/internal/lazyexp"
 )
 
 // enoughCause is the weight from which a cause takes an error's place: what is
@@ -67,7 +68,7 @@ func named(list []string, code string) bool {
 // answered are the words of an API server that refused a request: then the
 // client read its configuration, ran the plugin and understood it.
 var answered = &pattern{
-	re:       regexp.MustCompile(`(?i)you must be logged in to the server|asked for the client to provide credentials|Error from server \(Forbidden\)`),
+	re:       lazyexp.New(`(?i)you must be logged in to the server|asked for the client to provide credentials|Error from server \(Forbidden\)`),
 	literals: []string{"you must be logged in to the server", "asked for the client to provide credentials", "error from server (forbidden)"},
 }
 

@@ -72,9 +72,10 @@ type cond struct {
 }
 
 // pattern is a regular expression and literals, in lower case, of which one
-// stands in every match; none where there is no such set.
+// stands in every match; none where there is no such set. Most inputs hold few of
+// the literals, so most expressions are never made.
 type pattern struct {
-	re       *regexp.Regexp
+	re       func() *regexp.Regexp
 	literals []string
 	// message says that it is an error text of a code, which means something
 	// else in the mouth of a foreign program.
@@ -192,15 +193,13 @@ func (c *cond) compile() error {
 }
 
 func newPattern(expr string) (*pattern, error) {
-	re, err := regexp.Compile(`(?i)` + expr)
+	tree, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
 		return nil, err
 	}
-	p := &pattern{re: re}
-	if tree, err := syntax.Parse(expr, syntax.Perl); err == nil {
-		for _, l := range required(tree) {
-			p.literals = append(p.literals, strings.ToLower(l))
-		}
+	p := &pattern{re: lazyexp.New(`(?i)` + expr)}
+	for _, l := range required(tree) {
+		p.literals = append(p.literals, strings.ToLower(l))
 	}
 	return p, nil
 }

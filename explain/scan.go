@@ -156,14 +156,14 @@ func (s *scan) matchLine(p *pattern, i int) (Sign, bool) {
 	if p.message && foreign().MatchString(s.plain[i]) {
 		return Sign{}, false
 	}
-	if m := p.re.FindStringIndex(s.plain[i]); m != nil {
+	if m := p.re().FindStringIndex(s.plain[i]); m != nil {
 		return s.sign(i, m), true
 	}
 	raw := s.t.Lines[i]
 	if len(raw) == len(s.plain[i]) {
 		return Sign{}, false
 	}
-	m := p.re.FindStringIndex(raw)
+	m := p.re().FindStringIndex(raw)
 	if m == nil {
 		return Sign{}, false
 	}
@@ -178,7 +178,7 @@ func (s *scan) matchFlat(p *pattern) (Sign, bool) {
 	if len(p.literals) > 0 && !slices.ContainsFunc(p.literals, func(l string) bool { return strings.Contains(f.lower, l) }) {
 		return Sign{}, false
 	}
-	m := p.re.FindStringIndex(f.text)
+	m := p.re().FindStringIndex(f.text)
 	if m == nil {
 		return Sign{}, false
 	}
