@@ -61,7 +61,7 @@ func (r *insights) flat(ev *Event) {
 	if len(ev.Username) > 0 || len(ev.Mark) > 0 || len(r.Username) == 0 && len(r.Mark) == 0 && len(r.code) == 0 {
 		return
 	}
-	ev.Username, ev.Mark = r.Username, r.Mark
+	ev.Username, ev.UserUID, ev.Mark = r.Username, r.UserUID, r.Mark
 	ev.CredentialID, ev.PodName, ev.PodUID, ev.NodeName = single(r.CredentialID), single(r.PodName), single(r.PodUID), single(r.NodeName)
 	if len(ev.SourceIP) == 0 {
 		ev.SourceIP = single(r.SourceIP)
