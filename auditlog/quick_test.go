@@ -11,6 +11,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 // realLines are the lines of a real API server's log.
@@ -259,6 +261,23 @@ func TestAgainMany(t *testing.T) {
 			t.Errorf("only %d of %d are known again", known, many)
 		}
 	}
+}
+
+// TestClock: a time is read the same whatever was read before, and nothing else is.
+func TestClock(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		var k clock
+		for range rapid.IntRange(1, 20).Draw(rt, "times") {
+			text := []byte(rapid.SampledFrom([]string{"2026-11-22T04:11:41.133602Z", "2026-11-22T04:11:41.1+02:00", "2026-11-22T04:11:09.999999Z", "2026-11-22T04:11:41Z"}).Draw(rt, "time"))
+			for range rapid.IntRange(0, 2).Draw(rt, "changes") {
+				text[rapid.IntRange(0, len(text)-1).Draw(rt, "at")] = rapid.SampledFrom([]byte("0123456789Z.:/-+T?\x00\xff")).Draw(rt, "byte")
+			}
+			got, ok := k.nanos(text)
+			if want, wantOK := parseTime(text); ok != wantOK || ok && got != want.UnixNano() {
+				rt.Fatalf("%q: %d %v, want %d %v", text, got, ok, want.UnixNano(), wantOK)
+			}
+		}
+	})
 }
 
 // TestSenders: of more senders than there is room for, each is read right.
