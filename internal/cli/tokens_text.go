@@ -91,8 +91,20 @@ func was(n int64) string {
 func (s tokenScan) writeGroup(b *bytes.Buffer, g workloadTokens) {
 	fmt.Fprintf(b, "\n%s\n", report.Clean(g.title()+kindNote(g.workload)))
 	rows := [][]string{{"VERDICT", "TOKEN", "POD", "DIES", "LEFT", "REQUESTS", "CLIENT"}}
-	for _, t := range g.tokens {
-		rows = append(rows, s.row(t)...)
+	for _, toks := range foldFresh(g.tokens) {
+		if len(toks) <= maxTokenLines {
+			for _, t := range toks {
+				rows = append(rows, s.row(t)...)
+			}
+			continue
+		}
+		var requests int64
+		for _, t := range toks {
+			requests += t.Requests
+		}
+		more := s.row(toks[0])
+		more[0][1], more[0][5] = fmt.Sprintf("%d tokens", len(toks)), thousands(requests)
+		rows = append(rows, more...)
 	}
 	writeColumns(b, "  ", rows)
 	for _, v := range []satoken.Verdict{satoken.Dead, satoken.Stale, satoken.ReloadsWhenRefused, satoken.Snoozed} {
@@ -116,6 +128,28 @@ func (s tokenScan) writeGroup(b *bytes.Buffer, g workloadTokens) {
 		fmt.Fprintf(b, "  mends it    %s\n", report.Clean(f.Fix.Summary))
 		break // one advice a workload: that for the worst
 	}
+}
+
+// foldFresh puts the fresh tokens of a pod and a client together: whoever reads
+// its token again has one an hour.
+func foldFresh(tokens []satoken.Token) [][]satoken.Token {
+	var out [][]satoken.Token
+	at := map[string]int{}
+	for _, t := range tokens {
+		if t.Verdict != satoken.Fresh {
+			out = append(out, []satoken.Token{t})
+			continue
+		}
+		key := fmt.Sprintf("%q %q %t %v", t.Pod, t.Node, t.Estimated, t.Clients)
+		i, ok := at[key]
+		if !ok {
+			i = len(out)
+			at[key] = i
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], t)
+	}
+	return out
 }
 
 func kindNote(w satoken.Workload) string {
@@ -200,14 +234,15 @@ func (s tokenScan) writeClosing(b *bytes.Buffer, groups []workloadTokens) {
 	}
 	var parts []string
 	for _, v := range []struct {
-		verdict satoken.Verdict
-		text    string
+		verdict   satoken.Verdict
+		one, many string
 	}{
-		{satoken.Dead, "dead"}, {satoken.Stale, "will die"}, {satoken.ReloadsWhenRefused, "looks worse than it is"},
-		{satoken.Snoozed, "snoozed"}, {satoken.Healed, "healed"},
+		{satoken.Dead, "dead", "dead"}, {satoken.Stale, "will die", "will die"},
+		{satoken.ReloadsWhenRefused, "looks worse than it is", "look worse than they are"},
+		{satoken.Snoozed, "snoozed", "snoozed"}, {satoken.Healed, "healed", "healed"},
 	} {
 		if n[v.verdict] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n[v.verdict], v.text))
+			parts = append(parts, plural(n[v.verdict], v.one, v.many))
 		}
 	}
 	line := "No stale token"
@@ -220,15 +255,26 @@ func (s tokenScan) writeClosing(b *bytes.Buffer, groups []workloadTokens) {
 	case s.allOutside() != "":
 		line = "No event is left to judge"
 	}
-	line += "."
+	line += "." + s.beginWith(groups)
+	fmt.Fprintf(b, "\n%s\n", line)
+}
+
+// beginWith names what is dead and lives again after a restart, or else what dies
+// first.
+func (s tokenScan) beginWith(groups []workloadTokens) string {
 	for _, g := range groups {
-		t := g.tokens[0]
-		if t.Verdict == satoken.Stale && t.DiesAt.After(s.judged.At) {
-			line += fmt.Sprintf("  Begin with %s: %s left.", report.Clean(g.title()), finding.Span(t.DiesAt.Sub(s.judged.At)))
-			break
+		if toks := g.of(satoken.Dead); len(toks) > 0 {
+			if f := s.finding(g, satoken.Dead, toks); f.Stopgap != nil && f.Stopgap.Command != "" && !toks[0].DiesAt.IsZero() {
+				return fmt.Sprintf("  Begin with %s: dead for %s.", report.Clean(g.title()), finding.Span(s.judged.At.Sub(toks[0].DiesAt)))
+			}
 		}
 	}
-	fmt.Fprintf(b, "\n%s\n", line)
+	for _, g := range groups {
+		if t := g.tokens[0]; t.Verdict == satoken.Stale && t.DiesAt.After(s.judged.At) {
+			return fmt.Sprintf("  Begin with %s: %s left.", report.Clean(g.title()), finding.Span(t.DiesAt.Sub(s.judged.At)))
+		}
+	}
+	return ""
 }
 
 // writeColumns aligns cells; the last of a row is not padded.
