@@ -61,7 +61,8 @@ func unwrapped(texts []*Text) ([]*Text, bool) {
 	return out, some
 }
 
-// better tells whether the second of two answers says more.
+// better tells whether the second of two answers, that to the text put together,
+// says as much: what a line break cut in two says less or something else.
 func better(first, second Answer) bool {
 	if len(second.Causes) == 0 {
 		return false
@@ -70,5 +71,5 @@ func better(first, second Answer) bool {
 		return true
 	}
 	a, b := first.Causes[0], second.Causes[0]
-	return b.Score > a.Score && b.Sure || b.Sure && !a.Sure
+	return b.Sure && (b.Score >= a.Score || !a.Sure)
 }
