@@ -3,6 +3,7 @@ package auditlog
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 )
 
 // Looking for what matters first. A long text need not be looked for at every
@@ -33,71 +34,69 @@ const (
 	hitStep = 26 - gramSize + 1
 	// hitGroup is how many places are looked at together.
 	hitGroup = 8
-	// How much of a hash tells whether eight bytes may be of a text, and of which.
-	sieveBits, gramBits = 16, 14
+	// gramBits is how much of a hash tells of which text eight bytes may be: so
+	// little that the table leaves room in the fastest cache for the log itself.
+	gramBits = 13
 )
 
-// sieve has a bit for each hash, set for those of eight bytes of the texts. It is
-// small enough for the fastest cache, and nearly all of it is empty.
-type sieve [1 << sieveBits / 64]uint64
-
 // grams tells where in the texts the bytes stand: the text times 32, and the
-// place in it, from 1 on; 0 if they are of none. Of a longer text only as many
-// places are needed as a step is long.
+// place in it, from 1 on; 0 if they are of none, as nearly all are. Of a longer
+// text only as many places are needed as a step is long.
 type grams [1 << gramBits]uint8
 
 // shared stands for bytes that are of more than one text or place.
 const shared = 0xff
 
-var hitSieve, hitGrams, hitRares = func() (set sieve, at grams, rares [len(hitTexts)]uint64) {
+var hitGrams, hitRares = func() (at grams, rares [len(hitTexts)]uint64) {
 	for i, hit := range hitTexts {
 		rares[i] = binary.LittleEndian.Uint64([]byte(hit.text[hit.rare:]))
 		for k := range hitStep {
-			h := gram([]byte(hit.text[k:]))
-			set[h>>(64-sieveBits+6)] |= 1 << (h >> (64 - sieveBits) & 63)
-			if g := &at[h>>(64-gramBits)]; *g == 0 {
+			if g := &at[gram([]byte(hit.text[k:]))]; *g == 0 {
 				*g = uint8(i<<5 | k + 1)
 			} else {
 				*g = shared
 			}
 		}
 	}
-	return set, at, rares
+	return at, rares
 }()
 
-func gram(b []byte) uint64 { return binary.LittleEndian.Uint64(b) * 0x9e3779b97f4a7c15 }
+// gram hashes the first eight bytes.
+func gram(b []byte) uint64 {
+	return binary.LittleEndian.Uint64(b) * 0x9e3779b97f4a7c15 >> (64 - gramBits)
+}
 
-// passes returns an odd number for a hash that may be of the texts.
-func passes(h uint64) uint64 { return hitSieve[h>>(64-sieveBits+6)] >> (h >> (64 - sieveBits) & 63) }
+// of returns the text and the place that the first eight bytes may be of, or 0.
+func of(b []byte) uint64 { return uint64(hitGrams[gram(b)]) }
 
 // nextHit returns where one of the texts begins at or after from, or -1.
 func nextHit(b []byte, from int) int {
 	at := from + hitStep - 1
 	for ; len(b)-at >= (hitGroup-1)*hitStep+gramSize; at += hitGroup * hitStep {
 		w := (*[(hitGroup-1)*hitStep + gramSize]byte)(b[at:])
-		if (passes(gram(w[:]))|passes(gram(w[hitStep:]))|passes(gram(w[2*hitStep:]))|passes(gram(w[3*hitStep:]))|
-			passes(gram(w[4*hitStep:]))|passes(gram(w[5*hitStep:]))|passes(gram(w[6*hitStep:]))|passes(gram(w[7*hitStep:])))&1 == 0 {
-			continue
-		}
-		for i := range hitGroup {
-			if h := gram(w[i*hitStep:]); passes(h)&1 != 0 {
-				if start := hitAround(b, at+i*hitStep, from, h); start >= 0 {
-					return start
-				}
+		// One byte for each place, so that it is known at once which of them it was.
+		found := of(w[:]) | of(w[hitStep:])<<8 | of(w[2*hitStep:])<<16 | of(w[3*hitStep:])<<24 |
+			of(w[4*hitStep:])<<32 | of(w[5*hitStep:])<<40 | of(w[6*hitStep:])<<48 | of(w[7*hitStep:])<<56
+		for found != 0 {
+			i := bits.TrailingZeros64(found) / 8
+			if start := hitAround(b, at+i*hitStep, from, uint8(found>>(8*i))); start >= 0 {
+				return start
 			}
+			found &^= 0xff << (8 * i)
 		}
 	}
 	for ; len(b)-at >= gramSize; at += hitStep {
-		if start := hitAround(b, at, from, gram(b[at:])); start >= 0 {
+		if start := hitAround(b, at, from, uint8(of(b[at:]))); start >= 0 {
 			return start
 		}
 	}
 	return -1
 }
 
-// hitAround returns where the text begins that the bytes at a place are of, or -1.
-func hitAround(b []byte, at, from int, hash uint64) int {
-	switch g := hitGrams[hash>>(64-gramBits)]; g {
+// hitAround returns where the text begins that the bytes at a place may be of, or
+// -1 if they are not.
+func hitAround(b []byte, at, from int, g uint8) int {
+	switch g {
 	case 0:
 	case shared:
 		for i := range hitTexts {
