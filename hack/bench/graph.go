@@ -60,12 +60,17 @@ func drawCosts(file string, out io.Writer) error {
 			return err
 		}
 		fmt.Fprintf(out, "| %s |", sizeText(size))
+		fmt.Fprintln(os.Stderr, sizeText(size))
+		var rows []row
 		for _, l := range lines {
-			fmt.Fprintln(os.Stderr, sizeText(size), l.name)
-			res, err := in.measure(row{argv: append(l.argv[:len(l.argv):len(l.argv)], log), runs: 3, bytes: size})
-			if err != nil {
-				return fmt.Errorf("%s: %w", l.name, err)
-			}
+			rows = append(rows, row{name: l.name, argv: append(l.argv[:len(l.argv):len(l.argv)], log), runs: 5, bytes: size})
+		}
+		results := map[string]result{}
+		if err := in.measure(rows, results); err != nil {
+			return err
+		}
+		for _, l := range lines {
+			res := results[l.name]
 			l.at = append(l.at, res)
 			fmt.Fprintf(out, " %.0f ms | %.0f MiB |", res.median.Seconds()*1000, float64(res.peak)/(1<<20))
 		}

@@ -44,6 +44,9 @@ type row struct {
 	bytes    int64 // read by one run, for GB/s
 	stdin    func() io.Reader
 	ok       []int // exit statuses that are no failure, besides 0
+	// turn names rows that stand together, have as many runs, and are run in turn, so
+	// that what else the machine does meets all of them alike.
+	turn string
 }
 
 type result struct {
@@ -81,13 +84,13 @@ func run(size int64, runs int, out io.Writer) error {
 	fmt.Fprintf(out, "%s/%s, %d CPUs, %s, %s of log\n\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), sizeText(size))
 	fmt.Fprintln(out, "| what | median | GB/s | peak memory | compared with | takes |")
 	fmt.Fprintln(out, "| --- | --: | --: | --: | --- | --: |")
-	for _, r := range rows {
-		fmt.Fprintln(os.Stderr, r.name)
-		res, err := in.measure(r)
-		if err != nil {
-			return fmt.Errorf("%s: %w", r.name, err)
+	for i, r := range rows {
+		if i == 0 || r.turn == "" || r.turn != rows[i-1].turn {
+			if err := in.measure(inTurn(rows[i:]), results); err != nil {
+				return err
+			}
 		}
-		results[r.name] = res
+		res := results[r.name]
 		speed, ratio := "", ""
 		if r.bytes > 0 {
 			speed = fmt.Sprintf("%.2f", float64(r.bytes)/1e9/res.median.Seconds())
@@ -103,22 +106,38 @@ func run(size int64, runs int, out io.Writer) error {
 	return nil
 }
 
-// measure runs the command through the launcher, which knows its time and its
-// memory, and returns the median of the times and the highest peak.
-func (in inputs) measure(r row) (result, error) {
-	var times []time.Duration
-	var peak int64
-	for range r.runs + 1 { // the first one warms caches and counts only where it is the only one
-		took, rss, err := in.once(r)
-		if err != nil {
-			return result{}, err
-		}
-		times = append(times, took)
-		peak = max(peak, rss)
+// inTurn returns the first row, with those after it that are run in turn with it.
+func inTurn(rows []row) []row {
+	n := 1
+	for n < len(rows) && rows[0].turn != "" && rows[n].turn == rows[0].turn {
+		n++
 	}
-	times = times[min(1, len(times)-1):]
-	slices.Sort(times)
-	return result{times[len(times)/2], peak, r.bytes}, nil
+	return rows[:n]
+}
+
+// measure runs the commands through the launcher, which knows the time and the
+// memory of each, and notes the median of the times and the highest peak.
+func (in inputs) measure(rows []row, results map[string]result) error {
+	times, peaks := make([][]time.Duration, len(rows)), make([]int64, len(rows))
+	for n := range rows[0].runs + 1 { // the first one warms caches and counts only where it is the only one
+		for i, r := range rows {
+			if n == 0 {
+				fmt.Fprintln(os.Stderr, r.name)
+			}
+			took, rss, err := in.once(r)
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			times[i] = append(times[i], took)
+			peaks[i] = max(peaks[i], rss)
+		}
+	}
+	for i, r := range rows {
+		t := times[i][min(1, len(times[i])-1):]
+		slices.Sort(t)
+		results[r.name] = result{t[len(t)/2], peaks[i], r.bytes}
+	}
+	return nil
 }
 
 func (in inputs) once(r row) (time.Duration, int64, error) {
