@@ -18,9 +18,9 @@ const (
 	// part of a file that is mapped costs the same however long it is, and the
 	// other workers are interrupted when it is let go. What is mapped counts as
 	// memory, of which a scan for marks alone needs little else.
-	largeChunk = 4 << 20
-	marksChunk = 8 << 20
-	largeFile  = 64 << 20
+	largeChunk = 8 << 20
+	marksChunk = 16 << 20
+	largeFile  = 128 << 20
 	// chunkMore is read beyond a chunk for its last line.
 	chunkMore = 64 << 10
 	// manyBytes is from where on a file is large.
